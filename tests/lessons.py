@@ -1,0 +1,442 @@
+"""Read lessons: their cells, the directives in their Markdown, their prose, numbers and code."""
+
+import ast
+import io
+import re
+import tokenize
+from decimal import Decimal
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = sorted(ROOT.glob("day*/[0-9][0-9]_*.ipynb"))
+TEMPLATE = ROOT / "template/NN_topic.ipynb"
+
+DIRECTIVE = re.compile(
+    r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\} *(?P<argument>[^\n]*)\n"
+    r"(?P<options>(?::[\w-]+:[^\n]*\n)*)(?P<body>.*?)^(?P=fence)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
+ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
+LABEL = re.compile(
+    r"^\(([\w:-]+)\)=|^:(?:label|name): *(\S+)|^\$\$ *\(([\w:-]+)\)", re.MULTILINE
+)
+NUMBER = re.compile(r"(?<![\w.])\d*\.?\d+(?:e[+-]?\d+)?(?!\w|\.?\d)", re.IGNORECASE)
+FIGURE_REPR = re.compile(r"<Figure size .*>")
+
+
+class Directive(NamedTuple):
+    """A MyST directive, such as an admonition or an exercise, and the cell it stands in."""
+
+    cell: "Cell"
+    name: str
+    argument: str
+    options: dict
+    body: str
+
+
+class Cell:
+    """One cell of a notebook, with its place in it."""
+
+    def __init__(self, index, node, in_solution):
+        self.index, self.node, self.in_solution = index, node, in_solution
+        self.id, self.kind, self.source = node.get("id"), node.cell_type, node.source
+        self.metadata, self.tags = node.metadata, node.metadata.get("tags", [])
+        self.outputs = node.get("outputs", [])
+
+    def __str__(self):
+        return f"cell {self.index} ({self.id})"
+
+    @cached_property
+    def directives(self):
+        """The outermost directives of a Markdown cell."""
+        return [
+            Directive(
+                self,
+                match["name"],
+                match["argument"].strip(),
+                dict(re.findall(r"^:([\w-]+): *(.*)$", match["options"], re.MULTILINE)),
+                match["body"],
+            )
+            for match in DIRECTIVE.finditer(self.source + "\n")
+        ]
+
+    @cached_property
+    def headings(self):
+        """(level, text) of each heading of a Markdown cell."""
+        found = re.findall(
+            r"^(#+) +(.+)$", without_code_blocks(self.source), re.MULTILINE
+        )
+        return [(len(marks), text.strip()) for marks, text in found]
+
+    @cached_property
+    def tree(self):
+        """The syntax tree of a code cell; empty where the code does not parse, as ruff tells."""
+        try:
+            return ast.parse(self.source)
+        except SyntaxError:
+            return ast.parse("")
+
+    @cached_property
+    def figures(self):
+        """The PNG images among the outputs, base64-encoded."""
+        return [
+            output.data["image/png"]
+            for output in self.outputs
+            if "image/png" in output.get("data", {})
+        ]
+
+    @cached_property
+    def printed(self):
+        """What the cell printed or displayed as plain text."""
+        texts = (
+            output.get("text") or output.get("data", {}).get("text/plain", "")
+            for output in self.outputs
+        )
+        return FIGURE_REPR.sub("", "\n".join(texts))
+
+    @cached_property
+    def caption(self):
+        return self.metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
+
+    @cached_property
+    def alt(self):
+        return self.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+
+    @cached_property
+    def prose(self):
+        """What a reader reads as text: Markdown without code, formulas and markup; captions."""
+        return (
+            prose(self.source)
+            if self.kind == "markdown"
+            else f"{self.caption}\n{self.alt}"
+        )
+
+
+class Lesson:
+    """A notebook as the rules see it."""
+
+    def __init__(self, path, notebook=None):
+        self.path = path
+        self.notebook = notebook or nbformat.read(path, as_version=4)
+        self.is_template = path == TEMPLATE
+        self.name = path.relative_to(ROOT).as_posix()
+        self.cells = list(number_cells(self.notebook.cells))
+        self.code = [cell for cell in self.cells if cell.kind == "code"]
+        self.markdown = [cell for cell in self.cells if cell.kind == "markdown"]
+
+    def directives(self, name):
+        """All directives of that name, in order."""
+        return [
+            found
+            for cell in self.markdown
+            for found in cell.directives
+            if found.name == name
+        ]
+
+    @cached_property
+    def roles(self):
+        """(cell, role, content) of every MyST role, such as {term}`prior`."""
+        return [
+            (cell, *found)
+            for cell in self.markdown
+            for found in ROLE.findall(cell.source)
+        ]
+
+    @cached_property
+    def labels(self):
+        """(cell, label) of everything in the lesson that can be referred to."""
+        named = [
+            (cell, label) for cell in self.markdown for label in labels_in(cell.source)
+        ]
+        names = [
+            (cell, cell.metadata.get("mystnb", {}).get("figure", {}).get("name"))
+            for cell in self.code
+        ]
+        return named + [(cell, name) for cell, name in names if name]
+
+    @cached_property
+    def fitters(self):
+        """What runs MCMC here: pm.sample and `fit` of Bambi models; functions that call these."""
+        nodes = [node for cell in self.code for node in ast.walk(cell.tree)]
+        models = {
+            f"{name}.fit"
+            for node in nodes
+            if isinstance(node, ast.Assign)
+            and ast.unparse(node.value).startswith("bmb.Model(")
+            for name in names(node, ast.Store)
+        }
+        direct = {"pm.sample"} | models
+        wrappers = {
+            node.name
+            for node in nodes
+            if isinstance(node, ast.FunctionDef)
+            and any(function in direct for _, function in calls(node))
+        }
+        return direct, wrappers
+
+    def is_fit(self, function):
+        """Whether a call of this function runs MCMC itself."""
+        return function in self.fitters[0] or bool(
+            re.match(r"bmb\.Model\(.*\)\.fit$", function)
+        )
+
+    def fits_in(self, statement):
+        """The names that a statement gives to fits; the code itself for a fit without a name."""
+        if isinstance(statement, ast.FunctionDef):
+            return set()
+        found = set()
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign | ast.Expr):
+                made = [
+                    f for _, f in calls(node) if self.is_fit(f) or f in self.fitters[1]
+                ]
+                if (
+                    made
+                    and isinstance(node, ast.Expr)
+                    and ast.unparse(node).startswith(made[0])
+                ):
+                    found.add(f"{made[0]}(...)")
+                elif made:
+                    found |= names(node, ast.Store) | changed_in_place(node)
+        return found
+
+    def section(self, title):
+        """The cells under the `## title` heading, up to the next `##` heading."""
+        cells, inside = [], False
+        for cell in self.cells:
+            for level, text in cell.headings if cell.kind == "markdown" else []:
+                if level <= 2:
+                    inside = text == title
+            if inside:
+                cells.append(cell)
+        return cells
+
+
+def number_cells(nodes):
+    """Yield each cell with its index, knowing which stand inside a gated solution."""
+    in_solution = False
+    for index, node in enumerate(nodes):
+        markdown = node.cell_type == "markdown"
+        if markdown and "{solution-start}" in node.source:
+            in_solution = True
+        yield Cell(index, node, in_solution)
+        if markdown and "{solution-end}" in node.source:
+            in_solution = False
+
+
+def without_code_blocks(markdown):
+    """Markdown without its fenced code, such as ```python ... ```."""
+    return re.sub(
+        r"^(`{3,})\w[^\n]*\n.*?^\1[ \t]*$", "", markdown, flags=re.MULTILINE | re.DOTALL
+    )
+
+
+def prose(markdown):
+    """Markdown without code, formulas, roles' targets, link addresses and directives' options."""
+    text = without_code_blocks(markdown)
+    text = re.sub(
+        r"^(`{3,}|:{3,})\{(math|code|code-block)\}.*?^\1[ \t]*$",
+        "",
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    text = re.sub(r"^(?:`{3,}|:{3,})(?:\{[\w:-]+\})?", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^:[\w-]+:.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", " ", text, flags=re.DOTALL)
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$", " ", text, flags=re.DOTALL)
+    text = re.sub(r"\{term\}`([^`<]*)[^`]*`", r"\1", text)
+    text = re.sub(r"(\{[\w:-]+\})?`[^`]*`", " ", text)
+    text = LINK.sub(r"\1", text)
+    return re.sub(r"<[^>]+>|https?://\S+", " ", text)
+
+
+def sentences(text):
+    """How many sentences a text has."""
+    text = re.sub(r"\b(e\.g|i\.e|cf|vs|pp?|ch|Fig|et al)\.", r"\1", text)
+    return len(re.findall(r"[.!?][\"'”’)*_]*(?=\s|$)", text))
+
+
+def labels_in(markdown):
+    """The labels a Markdown text defines."""
+    return [next(filter(None, groups)) for groups in LABEL.findall(markdown)]
+
+
+def slug(heading):
+    """The anchor of a heading, as MyST makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def numbers(text):
+    """The numbers in a text, without sign, as they are written: 0.10 is not 0.1."""
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    return set(NUMBER.findall(text))
+
+
+def numbers_in_code(source):
+    """The number literals of some Python code."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return set()
+    literals = "\n".join(
+        token.string for token in tokens if token.type == tokenize.NUMBER
+    )
+    return numbers(literals)
+
+
+def agrees(claim, source):
+    """Whether `source`, rounded to the digits of `claim`, can be `claim`, which has no more digits.
+
+    A source printed with more digits was itself rounded, so half a unit of its last digit is free.
+    """
+    claim, source = Decimal(claim), Decimal(source)
+    claimed, given = claim.as_tuple().exponent, source.as_tuple().exponent
+    if given >= claimed:
+        return given == claimed and claim == source
+    return (
+        abs(claim - source)
+        <= (Decimal((0, (1,), claimed)) + Decimal((0, (1,), given))) / 2
+    )
+
+
+@cache
+def pages():
+    """Path and text of every Markdown page of the book."""
+    found = [ROOT / "index.md", *ROOT.glob("guide/*.md"), *ROOT.glob("day*/*.md")]
+    return {path: path.read_text(encoding="utf-8") for path in found if path.exists()}
+
+
+@cache
+def book():
+    """Every lesson of the book, read once."""
+    return {path: Lesson(path) for path in LESSONS}
+
+
+@cache
+def labels_elsewhere(path):
+    """The labels of the book's pages and of its lessons other than `path`."""
+    labels = {label for text in pages().values() for label in labels_in(text)}
+    for other, lesson in book().items():
+        if other != path:
+            labels |= {label for _, label in lesson.labels}
+    return labels
+
+
+@cache
+def bibliography():
+    """The keys of references.bib."""
+    path = ROOT / "references.bib"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return set(re.findall(r"^@\w+\{\s*([^,\s]+)", text, re.MULTILINE))
+
+
+@cache
+def glossary():
+    """The terms of the glossary, in lower case."""
+    text = pages().get(ROOT / "guide/glossary.md", "")
+    bodies = [
+        match["body"]
+        for match in DIRECTIVE.finditer(text)
+        if match["name"] == "glossary"
+    ]
+    return {
+        line.strip().lower()
+        for body in bodies
+        for line in re.findall(r"^\S.*$", body, re.MULTILINE)
+    }
+
+
+def names(node, context):
+    """The variable names loaded or stored (`ast.Load`, `ast.Store`) anywhere in a syntax tree."""
+    return {
+        n.id
+        for n in ast.walk(node)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, context)
+    }
+
+
+def calls(tree):
+    """Every call in a syntax tree: its node and its function as written, such as `pm.sample`."""
+    return [(n, ast.unparse(n.func)) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+
+
+def keywords(call):
+    """The keyword arguments of a call."""
+    return {keyword.arg: keyword.value for keyword in call.keywords}
+
+
+def statements(tree):
+    """Each simple statement, loop head and function of a cell, with the names it reads and sets."""
+    inside_functions = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        for inner in ast.walk(node)
+        if inner is not node
+    }
+    for node in ast.walk(tree):
+        if node in inside_functions or not isinstance(node, ast.stmt):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            yield node, names(node, ast.Load), {node.name}
+        elif isinstance(node, ast.For):
+            yield node, names(node.iter, ast.Load), names(node.target, ast.Store)
+        elif not hasattr(node, "body"):
+            yield node, names(node, ast.Load), names(node, ast.Store)
+
+
+def changed_in_place(statement):
+    """The names a statement changes without assigning to them: `a[0] = 1`, `a.append(1)`."""
+    targets = [
+        node
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Subscript | ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+    ]
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        targets.append(statement.value.func)
+    return {
+        owner(target)
+        for target in targets
+        if isinstance(target, ast.Subscript | ast.Attribute)
+    }
+
+
+def owner(node):
+    """The name at the root of an expression such as `table.loc[0].values`, if there is one."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return getattr(node, "id", None)
+
+
+def cells_with_draws(lesson, through_changes):
+    """The code cells that use random draws: what is computed, at whatever remove, from `SEED`.
+
+    With `through_changes`, an object that a draw has changed in place, such as a table with a new
+    column, counts as random as a whole: such cells may depend on draws, the others do for certain.
+    """
+    modules = {
+        (alias.asname or alias.name).split(".")[0]
+        for cell in lesson.code
+        for node in ast.walk(cell.tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    random, found = {"SEED", "rng"}, []
+    for cell in lesson.code:
+        for statement, read, stored in sorted(
+            statements(cell.tree), key=lambda s: s[0].lineno
+        ):
+            if read & random:
+                random |= stored
+                if through_changes:
+                    random |= changed_in_place(statement) - modules
+                found.append(cell)
+            elif isinstance(statement, ast.Assign):
+                random -= stored - {"SEED", "rng"}
+    return list(dict.fromkeys(found))

@@ -1,0 +1,865 @@
+"""The rules of a lesson that a program can check, each a short function, over every lesson.
+
+A rule is a generator that takes a `Lesson` and yields `(cell, what is wrong and what to do)` for
+each breach; `cell` is None where the whole notebook is meant. The template must follow every rule
+too, and test_structure_catches.py breaks it on purpose to prove that each rule can fail.
+"""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from decimal import Decimal
+
+import nbformat
+import pytest
+import yaml
+from lessons import (
+    LESSONS,
+    LINK,
+    ROOT,
+    TEMPLATE,
+    Lesson,
+    agrees,
+    bibliography,
+    calls,
+    cells_with_draws,
+    glossary,
+    keywords,
+    labels_elsewhere,
+    names,
+    numbers,
+    numbers_in_code,
+    sentences,
+    slug,
+)
+
+NOTEBOOK_METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+CELL_METADATA = {"tags", "mystnb", "monte_carlo"}
+TAGS = {"mcmc", "shows-failure", "hide-input"}
+CELLS = range(15, 51)
+LINES_IN_CELL = 20
+LAST_SECTIONS = ["Check", "Exercises", "Take-away", "Further reading"]
+VAGUE_VERBS = {"understand", "know", "learn", "appreciate", "grasp", "be", "have"}
+TEACHING = re.compile(
+    r"^\*\*Teaching\*\* (\d+) min · \*\*Exercises\*\* (\d+) min · \*\*Builds on\*\* \S",
+    re.MULTILINE,
+)
+MAX_NOTEBOOK, MAX_FIGURE, MAX_TEXT = 3_000_000, 300_000, 20_000
+MAX_COLUMNS = 12
+
+DEBRIS = {
+    r"[━█▌]|\d ?(it|draws)/s|Sampling: \[|NUTS\[|Initializing NUTS": "a sampler's log",
+    r"\d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d": "a time",
+    r"\bat 0x|0x[0-9a-f]{6,}": "a memory address",
+    r"xr-wrap|xarray\.DataTree": "a DataTree, whose display holds times: show a summary of it",
+    r"<Axes: |<matplotlib\.|<PlotCollection": "a plotting object: write `_ = ...` before the call",
+}
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.])/(?:home|Users|tmp|root|work|usr|opt|mnt|var)/|\b[A-Z]:\\+(?:Users|Windows|Program)"
+)
+FORBIDDEN_CODE = {
+    r"^\s*[%!]": "no magics or shell commands: write Python",
+    r"filterwarnings|simplefilter": "no warning filters: mend what warns",
+    r"np\.random\.(?!default_rng|Generator)|\brandom\.seed": "use np.random.default_rng(SEED)",
+    r"^\s*global |os\.environ|os\.chdir|sys\.path": "no global state",
+    r"rcParams|set_option|pd\.options|set_theme|set_style": "no settings: book.mplstyle has them",
+    r"https?://|urlopen|load_data\(|load_dataset\(|load_arviz_data|fetch_": "read ../data",
+}
+SEEDED_METHODS = {
+    "sample",
+    "sample_smc",
+    "sample_prior_predictive",
+    "sample_posterior_predictive",
+    "prior_predictive",
+    "draw",
+    "rvs",
+}
+AMERICAN = re.compile(
+    r"\b(model(?:ing|ed|ers?)|label(?:ing|ed)|travel(?:ing|ed)|cancel(?:ing|ed)|color\w*|"
+    r"behavior\w*|center(?:s|ed|ing)?|neighbor\w*|favor\w*|tumors?|fibers?|gray|skeptic\w*|"
+    r"fulfill|analyz\w+|catalogs?|(?:central|character|emphas|factor|general|initial|marginal|"
+    r"maxim|minim|normal|optim|organ|(?:re)?parameter|random|real|recogn|regular|special|"
+    r"standard|summar|vector|visual)iz(?:e[drs]?|ing|ations?))\b",
+    re.IGNORECASE,
+)
+QUOTED = re.compile(r"“[^”]*”|\"[^\"\n]*\"|(?<!\w)[‘'][^’'\n]*[’'](?!\w)")
+REFERENCE = re.compile(
+    r"\b(sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|pages?|pp?\.|versions?|"
+    r"Python|PyMC|Bambi|ArviZ)\s*\d[\d.]*(?:(?:,| and| to|–|-)\s*\d[\d.]*)*",
+    re.IGNORECASE,
+)
+DECIMAL = re.compile(r"(?<![\w.])(\d*\.\d+)(?!\w|\.\d)(\s?%)?")
+
+RULES = []
+
+
+def rule(function):
+    """Register a rule."""
+    RULES.append(function)
+    return function
+
+
+def breaches(check, lesson):
+    """The messages of one rule on one lesson."""
+    return [
+        f"{lesson.name}{f', {cell}' if cell else ''}: {message}"
+        for cell, message in check(lesson)
+    ]
+
+
+# --- The file ---------------------------------------------------------------------------------
+
+
+@rule
+def is_a_valid_notebook(lesson):
+    if (lesson.notebook.nbformat, lesson.notebook.nbformat_minor) != (4, 5):
+        yield None, "save it in notebook format 4.5"
+    ids = [cell.id for cell in lesson.cells]
+    repeated = [cell for cell in lesson.cells if ids.count(cell.id) > 1 or not cell.id]
+    for cell in repeated:
+        yield cell, "give the cell an id of its own"
+    if not repeated:
+        try:
+            nbformat.validate(lesson.notebook)
+        except nbformat.ValidationError as error:
+            yield None, f"not a valid notebook: {str(error).splitlines()[0]}"
+
+
+@rule
+def notebook_metadata_are_the_same_everywhere(lesson):
+    if lesson.notebook.metadata != NOTEBOOK_METADATA:
+        yield None, f"set the notebook's metadata to {json.dumps(NOTEBOOK_METADATA)}"
+
+
+@rule
+def cells_hold_only_known_metadata(lesson):
+    for cell in lesson.cells:
+        if cell.kind == "raw" or "attachments" in cell.node:
+            yield cell, "use Markdown and code cells without attachments only"
+        if extra := set(cell.metadata) - CELL_METADATA:
+            yield (
+                cell,
+                f"remove the metadata {sorted(extra)}; allowed: {sorted(CELL_METADATA)}",
+            )
+        if extra := set(cell.tags) - TAGS:
+            yield cell, f"remove the tags {sorted(extra)}; allowed: {sorted(TAGS)}"
+        if cell.kind == "markdown" and cell.metadata:
+            yield cell, "remove the metadata of this Markdown cell"
+
+
+@rule
+def sizes_are_within_limits(lesson):
+    if len(nbformat.writes(lesson.notebook).encode()) > MAX_NOTEBOOK:
+        yield None, f"make the notebook smaller than {MAX_NOTEBOOK:,} bytes"
+    for cell in lesson.code:
+        if any(len(b64decode(figure)) > MAX_FIGURE for figure in cell.figures):
+            yield (
+                cell,
+                f"make the figure smaller than {MAX_FIGURE:,} bytes: draw fewer points",
+            )
+        if len(json.dumps(cell.outputs)) - sum(map(len, cell.figures)) > MAX_TEXT:
+            yield cell, f"show less text: it is more than {MAX_TEXT:,} bytes"
+
+
+# --- The parts of a lesson --------------------------------------------------------------------
+
+
+@rule
+def opens_with_title_and_question(lesson):
+    cell = lesson.cells[0]
+    if (
+        not re.fullmatch(r"# [^\n]+\n\n[^\n]*[^\n.?!]\?\n?", cell.source)
+        or cell.kind == "code"
+    ):
+        yield (
+            cell,
+            "write `# Title`, an empty line and one sentence that asks the question, on one line",
+        )
+    elif sentences(cell.source.split("\n\n")[1]) != 1:
+        yield cell, "ask the question in one sentence"
+
+
+@rule
+def second_cell_is_the_objectives_box(lesson):
+    cell = lesson.cells[1]
+    box = next(
+        (box for box in lesson.directives("admonition") if box.cell is cell), None
+    )
+    if not box or (box.argument, box.options.get("class")) != (
+        "After this lesson you can",
+        "objectives",
+    ):
+        yield (
+            cell,
+            "write the box `:::{admonition} After this lesson you can`, `:class: objectives`",
+        )
+        return
+    verbs = re.findall(r"^- +(\S+)", box.body, re.MULTILINE)
+    if not 3 <= len(verbs) <= 5:
+        yield cell, f"list 3 to 5 things the reader can do, not {len(verbs)}"
+    for verb in verbs:
+        if not re.fullmatch("[a-z-]+", verb) or verb in VAGUE_VERBS:
+            yield (
+                cell,
+                f"start with a small-letter verb for something one can watch, not `{verb}`",
+            )
+    minutes = TEACHING.search(box.body)
+    if not minutes:
+        yield (
+            cell,
+            "add `**Teaching** 45 min · **Exercises** 30 min · **Builds on** ...`",
+        )
+    elif not 15 <= int(minutes[1]) <= 60:
+        yield cell, "teach for 15 to 60 minutes: split or join lessons"
+
+
+@rule
+def has_a_sensible_length(lesson):
+    count = next((c.index for c in lesson.markdown if (2, "Check") in c.headings), 0)
+    if count not in CELLS:
+        yield (
+            None,
+            f"{count} cells before `## Check`; aim at 15-35, at most {CELLS[-1]}",
+        )
+
+
+@rule
+def headings_are_in_order(lesson):
+    level_before = 0
+    for cell in lesson.markdown:
+        for level, text in cell.headings:
+            if level > level_before + 1:
+                yield cell, f"`{text}` skips a heading level"
+            if level == 1 and cell.index:
+                yield cell, f"`{text}`: only the title is a `#` heading"
+            if cell.in_solution:
+                yield cell, f"`{text}`: no headings inside a solution"
+            level_before = level
+
+
+@rule
+def closes_with_the_fixed_sections(lesson):
+    sections = [
+        text for cell in lesson.markdown for level, text in cell.headings if level == 2
+    ]
+    if sections[-4:] != LAST_SECTIONS:
+        yield (
+            None,
+            f"end with the sections {LAST_SECTIONS}, in this order, not {sections[-4:]}",
+        )
+    if len(sections) < 6:
+        yield None, "split the body of the lesson into at least two `##` sections"
+
+
+@rule
+def has_predict_first_and_misreading_boxes(lesson):
+    for title, kind in [
+        ("Predict first", "predict"),
+        ("Common misreading", "misreading"),
+    ]:
+        boxes = [
+            box
+            for box in lesson.directives("admonition")
+            if box.argument.startswith(title)
+        ]
+        if not boxes:
+            yield None, f"add a box `:::{{admonition}} {title}`"
+        for box in boxes:
+            if box.options.get("class") != kind:
+                yield box.cell, f"give the box `{title}` the line `:class: {kind}`"
+
+
+@rule
+def boxes_and_directives_are_closed(lesson):
+    for cell in lesson.markdown:
+        fences = re.findall(r"^(:{3,}|`{3,})([^\n]*)$", cell.source, re.MULTILINE)
+        opened = []
+        for fence, rest in fences:
+            if rest.strip():
+                opened.append(fence)
+            elif opened and opened[-1] == fence:
+                opened.pop()
+            else:
+                yield cell, f"`{fence}` closes nothing"
+        if opened:
+            yield cell, f"`{opened[-1]}` is never closed"
+
+
+@rule
+def check_compares_with_published_numbers(lesson):
+    code = [cell for cell in lesson.section("Check") if cell.kind == "code"]
+    if not any("../data/published.csv" in cell.source for cell in code):
+        yield None, "read ../data/published.csv in the section `## Check`"
+    if not any(numbers(cell.printed) for cell in code):
+        yield None, "show the published numbers beside ours in the section `## Check`"
+
+
+@rule
+def exercises_have_labels_and_solutions(lesson):
+    exercises = lesson.directives("exercise")
+    starts = [start.argument for start in lesson.directives("solution-start")]
+    if not 3 <= len(exercises) <= 5:
+        yield None, f"write 3 to 5 `{{exercise}}` directives, not {len(exercises)}"
+    labels = [exercise.options.get("label") for exercise in exercises]
+    for exercise, label in zip(exercises, labels, strict=True):
+        if not label or not label.startswith("ex-"):
+            yield exercise.cell, "give the exercise a `:label: ex-...`"
+        elif starts.count(label) != 1:
+            yield (
+                exercise.cell,
+                f"write one `{{solution-start}} {label}` ... `{{solution-end}}`",
+            )
+        if exercise.cell not in lesson.section("Exercises"):
+            yield exercise.cell, "move the exercise under `## Exercises`"
+    for start in lesson.directives("solution-start"):
+        if start.argument not in labels:
+            yield start.cell, f"no exercise has the label {start.argument}"
+        if start.options.get("class") != "dropdown":
+            yield start.cell, "add `:class: dropdown` to the solution"
+
+
+@rule
+def solutions_are_gated_and_run(lesson):
+    gates = [
+        (cell, found.name)
+        for cell in lesson.markdown
+        for found in cell.directives
+        if found.name in ("solution", "solution-start", "solution-end")
+    ]
+    order = [name for _, name in gates]
+    if order != ["solution-start", "solution-end"] * (len(order) // 2):
+        yield None, f"write `solution-start` and `solution-end` in turn, not {order}"
+        return
+    run = 0
+    for (start, _), (end, _) in zip(gates[::2], gates[1::2], strict=True):
+        inside = lesson.cells[start.index : end.index + 1]
+        run += any(cell.kind == "code" for cell in inside)
+        text = (
+            "".join(cell.source for cell in inside[1:-1])
+            or start.prose.partition("\n")[2]
+        )
+        if not text.strip():
+            yield start, "the solution is empty"
+    if run < 2:
+        yield None, "at least two solutions must hold code that was run"
+
+
+@rule
+def ends_with_take_away_and_reading(lesson):
+    take_away = "\n".join(cell.prose for cell in lesson.section("Take-away"))
+    if not 3 <= sentences(take_away) <= 5:
+        yield None, f"the take-away has 3 to 5 sentences, not {sentences(take_away)}"
+    if not any("{cite" in cell.source for cell in lesson.section("Further reading")):
+        yield (
+            None,
+            "cite ({cite:t}`key`) what to read in the section `## Further reading`",
+        )
+
+
+@rule
+def has_no_notes_left_for_the_author(lesson):
+    for cell in lesson.cells:
+        if re.search(r"\b(TODO|FIXME|XXX|TBD|lorem ipsum)\b", cell.source):
+            yield cell, "finish what is marked as open"
+        if "For the author" in cell.source and not lesson.is_template:
+            yield cell, "remove the template's note for the author"
+
+
+# --- Code -------------------------------------------------------------------------------------
+
+
+@rule
+def first_code_cell_is_the_set_up(lesson):
+    cell = lesson.code[0]
+    allowed = [
+        r"(from [\w.]+ )?import [\w., ]+",
+        r"plt\.style\.use\('\.\./book\.mplstyle'\)",
+        r"SEED = \d+",
+        r"rng = np\.random\.default_rng\(SEED\)",
+    ]
+    lines = [ast.unparse(statement) for statement in cell.tree.body]
+    steps = [
+        next(
+            (step for step, form in enumerate(allowed) if re.fullmatch(form, line)),
+            None,
+        )
+        for line in lines
+    ]
+    if None in steps:
+        yield cell, f"`{lines[steps.index(None)]}` does not belong in the set-up cell"
+    elif steps != sorted(steps) or not {0, 1, 2} <= set(steps):
+        yield (
+            cell,
+            'order: imports, plt.style.use("../book.mplstyle"), SEED = <whole number>',
+        )
+
+
+@rule
+def imports_stand_only_in_the_set_up(lesson):
+    for cell in lesson.code[1:]:
+        if any(
+            isinstance(node, ast.Import | ast.ImportFrom)
+            for node in ast.walk(cell.tree)
+        ):
+            yield cell, "move the import to the set-up cell"
+
+
+@rule
+def cells_are_short(lesson):
+    for cell in lesson.code:
+        lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+        if lines > LINES_IN_CELL:
+            yield (
+                cell,
+                f"{lines} lines; aim at 15, at most {LINES_IN_CELL}: split the cell",
+            )
+
+
+@rule
+def passes_ruff_check(lesson):
+    command = ["check", "--extend-select", "F", "--output-format", "concise"]
+    yield from ruff(lesson, command, r":cell (\d+):\d+:\d+: (.*)")
+
+
+@rule
+def passes_ruff_format(lesson):
+    for cell, _ in ruff(lesson, ["format", "--diff"], r"^--- .*:cell (\d+)()\n.*\n@@"):
+        yield cell, f"format the code: `ruff format {lesson.name}`"
+
+
+@rule
+def code_avoids_what_surprises(lesson):
+    for cell in lesson.code:
+        for pattern, advice in FORBIDDEN_CODE.items():
+            if found := re.search(pattern, cell.source, re.MULTILINE):
+                yield cell, f"`{found[0].strip()}`: {advice}"
+        if cell.source.rstrip().endswith(";"):
+            yield cell, "write `_ = ...` in place of the closing semicolon"
+
+
+@rule
+def data_are_read_from_the_data_folder(lesson):
+    reads = [
+        (cell, ast.unparse(call.args[0]) if call.args else "nothing")
+        for cell in lesson.code
+        for call, function in calls(cell.tree)
+        if function == "pd.read_csv"
+    ]
+    for cell, argument in reads:
+        path = re.fullmatch(r"'\.\./data/([\w.-]+\.csv)'", argument)
+        if not path or not (ROOT / "data" / path[1]).is_file():
+            yield (
+                cell,
+                f"read_csv({argument}): read a file of ../data by its literal name",
+            )
+    if not reads:
+        yield None, 'read real data: pd.read_csv("../data/NAME.csv")'
+
+
+@rule
+def every_draw_is_seeded(lesson):
+    for cell in lesson.code:
+        for call, function in calls(cell.tree):
+            method, given = function.rpartition(".")[2], keywords(call)
+            seeds = [
+                given[name] for name in ("random_seed", "random_state") if name in given
+            ]
+            if method == "default_rng":
+                seeds = call.args
+            elif not (
+                method in SEEDED_METHODS
+                or lesson.is_fit(function)
+                or (
+                    method == "predict"
+                    and ast.unparse(given.get("kind", call)) == "'response'"
+                )
+            ):
+                continue
+            named = [name for seed in seeds for name in names(seed, ast.Load)]
+            if not any(re.search("seed|rng", name, re.IGNORECASE) for name in named):
+                yield cell, f"seed {function}() with SEED, such as random_seed=SEED"
+
+
+@rule
+def every_fit_states_its_chains(lesson):
+    for cell in lesson.code:
+        for call, function in calls(cell.tree):
+            if lesson.is_fit(function) and "chains" not in keywords(call):
+                yield (
+                    cell,
+                    f"pass chains=4 to {function}(): the default depends on the machine",
+                )
+
+
+@rule
+def every_fit_is_diagnosed(lesson):
+    pending = {}
+    for cell in lesson.code:
+        for statement in cell.tree.body:
+            for name in (
+                [] if "shows-failure" in cell.tags else lesson.fits_in(statement)
+            ):
+                if name in pending:
+                    yield (
+                        pending[name],
+                        f"call az.diagnose({name}) before {name} is set again",
+                    )
+                pending[name] = cell
+            if any(function == "az.diagnose" for _, function in calls(statement)):
+                for name in names(statement, ast.Load):
+                    pending.pop(name, None)
+    for name, cell in pending.items():
+        yield cell, f"name the fit and call az.diagnose on it (here: {name})"
+
+
+@rule
+def diagnoses_are_clean(lesson):
+    for cell in lesson.code:
+        if "shows-failure" in cell.tags or "az.diagnose(" not in cell.source:
+            continue
+        verdicts = cell.printed.count("R-hat\n")
+        if not verdicts or cell.printed.count("no problems detected") != verdicts:
+            yield (
+                cell,
+                "az.diagnose finds a problem: mend the fit, or tag the cell `shows-failure`",
+            )
+
+
+# --- Outputs ----------------------------------------------------------------------------------
+
+
+@rule
+def was_run_from_top_to_bottom(lesson):
+    for count, cell in enumerate(lesson.code, start=1):
+        if cell.node.get("execution_count") != count:
+            yield (
+                cell,
+                f"run the notebook from the top: `make execute NB={lesson.name}`",
+            )
+        elif not cell.source.strip():
+            yield cell, "remove the empty cell"
+
+
+@rule
+def outputs_hold_no_errors_or_logs(lesson):
+    for cell in lesson.code:
+        for output in cell.outputs:
+            if output.output_type == "error":
+                yield cell, f"the cell fails with {output.ename}: mend it"
+            if output.get("name") == "stderr":
+                yield (
+                    cell,
+                    "the cell writes to stderr: mend what warns and execute again",
+                )
+            if any(
+                "widget" in kind or "javascript" in kind
+                for kind in output.get("data", {})
+            ):
+                yield cell, "the output is a widget: execute with `make execute`"
+
+
+@rule
+def outputs_hold_no_debris(lesson):
+    for cell in lesson.code:
+        text = "\n".join(shown(cell))
+        for pattern, what in DEBRIS.items():
+            if re.search(pattern, text):
+                yield cell, f"the output holds {what}"
+
+
+@rule
+def there_are_no_absolute_paths(lesson):
+    for cell in lesson.cells:
+        for text in [cell.source, *(shown(cell) if cell.kind == "code" else [])]:
+            if found := ABSOLUTE_PATH.search(text):
+                yield cell, f"`{found[0]}`: no absolute paths"
+
+
+@rule
+def tables_fit_a_page(lesson):
+    for cell in lesson.code:
+        for text in shown(cell):
+            row = re.search(r"<tr.*?</tr>", text, re.DOTALL)
+            if row and (columns := len(re.findall("<t[hd]", row[0]))) > MAX_COLUMNS:
+                yield cell, f"show at most {MAX_COLUMNS} of the {columns} columns"
+
+
+@rule
+def mcmc_tag_marks_exactly_the_numbers_from_draws(lesson):
+    possible = cells_with_draws(lesson, through_changes=True)
+    certain = cells_with_draws(lesson, through_changes=False)
+    for cell in lesson.code:
+        if "mcmc" in cell.tags and cell not in possible:
+            yield cell, "remove the tag `mcmc`: nothing in this cell depends on SEED"
+        if "mcmc" not in cell.tags and cell in certain and numbers(cell.printed):
+            yield cell, "tag the cell `mcmc`: it shows numbers that depend on SEED"
+
+
+@rule
+def mcmc_cells_record_their_monte_carlo_error(lesson):
+    for cell in lesson.code:
+        due = "mcmc" in cell.tags and bool(numbers(cell.printed))
+        if due and not cell.metadata.get("monte_carlo"):
+            yield cell, f"record the spread over seeds: `make execute NB={lesson.name}`"
+        if not due and "monte_carlo" in cell.metadata:
+            yield (
+                cell,
+                "remove the metadata `monte_carlo`: the cell shows no numbers from draws",
+            )
+
+
+# --- Figures ----------------------------------------------------------------------------------
+
+
+@rule
+def figures_have_caption_name_and_alt_text(lesson):
+    for cell in lesson.code:
+        if not cell.figures:
+            if "mystnb" in cell.metadata:
+                yield cell, "remove the metadata `mystnb`: the cell shows no figure"
+            continue
+        mystnb = cell.metadata.get("mystnb", {})
+        if {key: set(value) for key, value in mystnb.items()} != {
+            "figure": {"caption", "name"},
+            "image": {"alt"},
+        }:
+            yield (
+                cell,
+                "set mystnb.figure.caption, mystnb.figure.name and mystnb.image.alt, only",
+            )
+            continue
+        if len(cell.caption) < 40 or not cell.caption.rstrip().endswith("."):
+            yield cell, "write the caption as a sentence of at least 40 characters"
+        if not re.fullmatch(r"fig-[a-z0-9-]+", mystnb["figure"]["name"]):
+            yield (
+                cell,
+                "name the figure `fig-...`, in small letters, digits and hyphens",
+            )
+        if len(cell.alt) < 60 or cell.alt == cell.caption:
+            yield (
+                cell,
+                "alt text: kind of plot, of what, what it shows; 60 characters or more",
+            )
+
+
+@rule
+def figures_are_png_and_one_to_a_cell(lesson):
+    for cell in lesson.code:
+        kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+        if other := {kind for kind in kinds if kind.startswith("image/")} - {
+            "image/png"
+        }:
+            yield cell, f"draw with matplotlib, as PNG, not {sorted(other)}"
+        if len(cell.figures) > 1:
+            yield cell, "show one figure in a cell: a caption belongs to one figure"
+
+
+@rule
+def figures_are_referred_to(lesson):
+    targets = {target(content) for _, role, content in lesson.roles if role == "numref"}
+    for cell in lesson.code:
+        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        if name and name not in targets:
+            yield cell, f"say in the text what to see: {{numref}}`{name}`"
+
+
+# --- References -------------------------------------------------------------------------------
+
+
+@rule
+def labels_are_unique(lesson):
+    own = [label for _, label in lesson.labels]
+    elsewhere = set() if lesson.is_template else labels_elsewhere(lesson.path)
+    for cell, label in lesson.labels:
+        if own.count(label) > 1 or label in elsewhere:
+            yield cell, f"the label {label} is taken: choose another"
+
+
+@rule
+def citations_are_in_the_bibliography(lesson):
+    for cell, role, content in lesson.roles:
+        if role.startswith("cite"):
+            for key in re.sub(r"\{[^}]*\}", "", content).split(","):
+                if key.strip() not in bibliography():
+                    yield cell, f"references.bib has no entry `{key.strip()}`"
+
+
+@rule
+def terms_are_in_the_glossary(lesson):
+    terms = [
+        (cell, target(content))
+        for cell, role, content in lesson.roles
+        if role == "term"
+    ]
+    for cell, term in terms:
+        if term.lower() not in glossary():
+            yield cell, f"guide/glossary.md has no term `{term}`"
+    if not terms:
+        yield (
+            None,
+            "link the terms to the glossary at their first use: {term}`posterior`",
+        )
+
+
+@rule
+def cross_references_resolve(lesson):
+    labels = {label for _, label in lesson.labels} | labels_elsewhere(lesson.path)
+    for cell, role, content in lesson.roles:
+        if role in ("ref", "numref", "eq") and target(content) not in labels:
+            yield cell, f"nothing has the label `{target(content)}`"
+        if role == "doc" and not is_page(lesson, target(content)):
+            yield cell, f"there is no page `{target(content)}`"
+
+
+@rule
+def links_lead_somewhere(lesson):
+    labels = {label for _, label in lesson.labels} | labels_elsewhere(lesson.path)
+    labels |= {slug(text) for cell in lesson.markdown for _, text in cell.headings}
+    for cell in lesson.markdown:
+        for text, link in LINK.findall(cell.source):
+            if re.match(r"https?://|mailto:", link):
+                continue
+            path, _, anchor = link.partition("#")
+            if (
+                not (path and (lesson.path.parent / path).exists())
+                and (path or anchor) not in labels
+            ):
+                yield cell, f"the link `[{text}]({link})` leads nowhere"
+
+
+# --- Words and numbers ------------------------------------------------------------------------
+
+
+@rule
+def says_nothing_is_significant(lesson):
+    for cell in lesson.cells:
+        text = re.sub(r"significant (digit|figure)s?", "", QUOTED.sub("", cell.prose))
+        if found := re.search(r"\w*significan\w*", text, re.IGNORECASE):
+            yield cell, f"say what is meant instead of `{found[0]}` (or quote it)"
+
+
+@rule
+def spelling_is_british(lesson):
+    for cell in lesson.cells:
+        for found in AMERICAN.finditer(QUOTED.sub("", cell.prose)):
+            yield cell, f"British spelling, please: `{found[0]}`"
+
+
+@rule
+def numbers_in_the_text_are_in_an_output_above(lesson):
+    """Decimals in prose and captions, outside formulas, code and citations.
+
+    Numbers typed in code are known throughout; alt text may read values off a figure.
+    """
+    known = set().union(*(numbers_in_code(cell.source) for cell in lesson.code))
+    for cell in lesson.cells:
+        known |= numbers(cell.printed) if cell.kind == "code" else set()
+        for text, percent in DECIMAL.findall(
+            REFERENCE.sub("", cell.caption or cell.prose)
+        ):
+            claims = [text, str(Decimal(text).scaleb(-2))] if percent else [text]
+            if not any(agrees(claim, number) for claim in claims for number in known):
+                yield (
+                    cell,
+                    f"{text}{percent} is in no output above, at least not with so many digits",
+                )
+
+
+# --- What the rules use -----------------------------------------------------------------------
+
+
+def shown(cell):
+    """Every text among a cell's outputs, of any kind."""
+    for output in cell.outputs:
+        yield output.get("text", "")
+        yield from (
+            text for kind, text in output.get("data", {}).items() if "text/" in kind
+        )
+
+
+def target(content):
+    """What a role points at: `x` in both {ref}`x` and {ref}`words <x>`."""
+    return re.sub(r"^.*<(.*)>$", r"\1", content, flags=re.DOTALL).strip()
+
+
+def is_page(lesson, page):
+    """Whether a {doc} role's target is a page of the book."""
+    base = (
+        ROOT / page.lstrip("/") if page.startswith("/") else lesson.path.parent / page
+    )
+    return any(
+        base.with_name(base.name + suffix).is_file() for suffix in (".md", ".ipynb")
+    )
+
+
+def ruff(lesson, command, complaint):
+    """(cell, message) of every complaint of ruff about a notebook, as the project configures it."""
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--stdin-filename", lesson.path, "-"],
+        input=nbformat.writes(lesson.notebook),
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        text=True,
+    )
+    for number, message in re.findall(complaint, run.stdout, re.MULTILINE):
+        yield lesson.cells[int(number) - 1], message
+    if run.returncode > 1:
+        yield None, f"ruff: {run.stderr.strip()}"
+
+
+# --- The tests --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", [*LESSONS, TEMPLATE], ids=lambda path: path.stem)
+def test_lesson(path, check):
+    if found := breaches(check, Lesson(path)):
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def listed_pages(table):
+    """The pages of a _toc.yml, without their suffix."""
+    if isinstance(table, list):
+        return [page for part in table for page in listed_pages(part)]
+    below = [
+        listed_pages(part) for part in table.values() if isinstance(part, list | dict)
+    ]
+    own = [table[key] for key in ("root", "file") if key in table]
+    return own + [page for part in below for page in part]
+
+
+def test_lessons_and_contents_agree():
+    listed = listed_pages(
+        yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    )
+    lessons = [path.relative_to(ROOT).with_suffix("").as_posix() for path in LESSONS]
+    for page in lessons:
+        assert listed.count(page) == 1, f"list {page} once in _toc.yml"
+    for page in listed:
+        exists = [(ROOT / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb")]
+        assert any(exists), f"_toc.yml lists {page}, which does not exist"
+        assert not page.startswith("template"), (
+            "the template stays out of the book: see _toc.yml"
+        )
+
+
+def test_lessons_have_the_agreed_names():
+    for path in ROOT.glob("day*/**/*.ipynb"):
+        if ".ipynb_checkpoints" not in path.parts:
+            assert re.fullmatch(
+                r"day\d_[a-z]+/\d\d_[a-z0-9_]+\.ipynb",
+                path.relative_to(ROOT).as_posix(),
+            ), (
+                f"{path.relative_to(ROOT)}: name it dayN_topic/NN_topic.ipynb, in small letters"
+            )
