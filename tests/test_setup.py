@@ -64,7 +64,10 @@ class Course:
         )
 
     def start(self, *arguments):
-        """Start the set-up in a process group of its own, as a terminal does."""
+        """Start the set-up in a process group of its own, as a terminal does.
+
+        If the tests run in the background of a script, they ignore Ctrl-C, and a child would too.
+        """
         return subprocess.Popen(
             [self.root / "tools/setup.sh", *arguments],
             env={"PATH": str(self.bin)},
@@ -72,6 +75,7 @@ class Course:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def set_up(self, *arguments):
