@@ -94,7 +94,7 @@ AMERICAN = re.compile(
 )
 QUOTED = re.compile(r"“[^”]*”|\"[^\"\n]*\"|(?<!\w)[‘'][^’'\n]*[’'](?!\w)")
 REFERENCE = re.compile(
-    r"\b(sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|pages?|pp?\.|versions?|"
+    r"\b(sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|exercises?|pages?|pp?\.|versions?|"
     r"Python|PyMC|Bambi|ArviZ)\s*\d[\d.]*(?:(?:,| and| to|–|-)\s*\d[\d.]*)*",
     re.IGNORECASE,
 )
