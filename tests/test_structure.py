@@ -302,6 +302,15 @@ def check_compares_with_published_numbers(lesson):
         yield None, "read ../data/published.csv in the section `## Check`"
     if not any(numbers(cell.printed) for cell in code):
         yield None, "show the published numbers beside ours in the section `## Check`"
+    prose = "\n".join(cell.source for cell in lesson.cells if cell.kind == "markdown")
+    # The text after the tables may share its cell with the next heading.
+    says_all = re.search(r"^## Check$(?:(?!^## ).)*?All agree", prose, re.M | re.S)
+    for cell in code:
+        if says_all and re.search(r"\bFalse\b", cell.printed):
+            yield (
+                cell,
+                "the text says `All agree`, but a comparison is False: explain it",
+            )
 
 
 @rule

@@ -140,6 +140,12 @@ def second_import(notebook):
     )
 
 
+def false_agreement(notebook):
+    """Say that all numbers agree above an output that denies it."""
+    append("check", "All agree.")(notebook)
+    prints("check-published", "within False")(notebook)
+
+
 def swap_check_and_exercises(notebook):
     cells = notebook.cells
     check, exercises = cell_of(notebook, "check"), cell_of(notebook, "exercises")
@@ -262,6 +268,11 @@ CASES = [
         "check_compares_with_published_numbers",
         "beside ours",
         attribute("check-published", outputs=[]),
+    ),
+    Broken(
+        "check_compares_with_published_numbers",
+        "a comparison is False",
+        false_agreement,
     ),
     Broken(
         "exercises_have_labels_and_solutions",
