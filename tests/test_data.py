@@ -90,6 +90,8 @@ def summary(column, kind, values):
         return f"{column.min():g} to {column.max():g}"
     if values == "all different":
         return values if column.is_unique else "the same text twice"
+    if re.fullmatch(r"\d+ different", values):
+        return f"{column.nunique()} different"
     return ", ".join(f"`{level}`" for level in column.unique())
 
 
