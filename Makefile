@@ -1,13 +1,17 @@
 # For Linux and macOS; README.md has the same commands for Windows.
 BIN = .venv/bin
+# JAX keeps what it has compiled for NumPyro here, also the smallest pieces.
+JAX_CACHE = JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv/jax-cache" \
+  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: help setup book test execute lab lock clean
+.PHONY: help setup book test execute lab warm lock clean
 
 help:
 	@echo "make book               build the website: _build/html/index.html"
 	@echo "make test               run every lesson again and check its outputs, and all other tests"
 	@echo "make execute [NB=path]  run one lesson (or all) and store its outputs"
 	@echo "make lab                open the course in JupyterLab"
+	@echo "make warm [DAY=n]       the evening before: run the lessons, so that in class models are compiled"
 	@echo "make lock [UPGRADE=1]   compile requirements.in into requirements.txt (or to the newest versions)"
 	@echo "make clean              remove the built website and the caches (.venv stays)"
 	@echo "All but clean first make .venv, with all the packages, where it is missing or out of date."
@@ -28,11 +32,14 @@ execute: setup
 	@$(BIN)/python tools/execute.py $(NB)
 
 lab: setup
-	@$(BIN)/jupyter lab
+	@$(JAX_CACHE) $(BIN)/jupyter lab
+
+warm: setup
+	@$(JAX_CACHE) $(BIN)/python tools/warm.py $(DAY)
 
 lock: setup
 	@tools/lock.sh
 
 clean:
 	@rm -rf _build .ruff_cache
-	@find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
+	@find . -path './.venv*' -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

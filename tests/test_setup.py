@@ -12,14 +12,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOOLS = "sh awk cat chmod cmp dirname grep mkdir mv rm sed sleep tail"
+TOOLS = (
+    "sh awk cat chmod cmp dirname grep head ls mkdir mv nice nohup ps rm sed sleep tail"
+)
 
 # A Python that says it is VERSION; it makes a .venv that holds another one like it, and its pip
-# writes down that it ran and then does PIP.
+# and its uv write down that they ran and then do PIP and UV.
 FAKE_PYTHON = """#!/bin/sh
 case "$*" in
     *"-m venv"*) mkdir -p .venv/bin && cat "$0" >.venv/bin/python && chmod +x .venv/bin/python ;;
-    *"-m pip"*) echo ran >>pip-ran; {pip} ;;
+    *"-m pip"*) echo "$*" >>pip-ran; {pip} ;;
+    *"-m uv"*) echo "$*" >>uv-ran; {uv} ;;
+    *check_install.py*) {check} ;;
+    *warm.py*) echo "$* $(ps -o nice= -p $$)" >>warm-ran; echo garbled; exit 1 ;;
     *) exec "{python}" -I -c "import sys; sys.version_info, sys.executable = {version}, '$0'; $3" ;;
 esac
 """
@@ -33,9 +38,25 @@ posix = pytest.mark.skipif(
 )
 
 
+LOCK = """six==1.17.0 \\
+    --hash=sha256:0
+uv==0.13.9 \\
+    --hash=sha256:1 \\
+    --hash=sha256:2
+    # via -r requirements.in
+xarray==2026.10.0 \\
+    --hash=sha256:3
+"""
+
+
 def text(name):
     """Read a file of the course."""
     return (ROOT / name).read_text("utf-8")
+
+
+def write(path, content):
+    """Write a file in the encoding of the course."""
+    path.write_text(content, "utf-8")
 
 
 class Course:
@@ -46,7 +67,7 @@ class Course:
         (self.root / "tools").mkdir(parents=True)
         self.bin.mkdir()
         shutil.copy(ROOT / "tools/setup.sh", self.root / "tools")
-        (self.root / "requirements.txt").write_text("six==1.17.0 --hash=sha256:0\n")
+        write(self.root / "requirements.txt", LOCK)
         for tool in TOOLS.split():
             (self.bin / tool).symlink_to(shutil.which(tool))
         self.command("df", FAKE_DF.format(free=9_000_000))
@@ -54,13 +75,15 @@ class Course:
     def command(self, name, script):
         """Put a command on the PATH."""
         path = self.bin / name
-        path.write_text(script)
+        path.unlink(missing_ok=True)  # it may be a link to the system's own
+        write(path, script)
         path.chmod(0o755)
 
-    def python(self, name, version, pip="true"):
-        """Put a Python on the PATH."""
+    def python(self, name, version, **does):
+        """Put a Python on the PATH; `pip`, `uv` and `check` are what these do there."""
+        does = {"pip": "true", "uv": "true", "check": "true"} | does
         self.command(
-            name, FAKE_PYTHON.format(python=sys.executable, version=version, pip=pip)
+            name, FAKE_PYTHON.format(python=sys.executable, version=version, **does)
         )
 
     def start(self, *arguments):
@@ -73,7 +96,7 @@ class Course:
             env={"PATH": str(self.bin)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
@@ -84,19 +107,38 @@ class Course:
         out, error = process.communicate(timeout=60)
         return process.returncode, out, error
 
-    def fails(self):
-        """Run the set-up, see that it fails and leaves nothing; return its one line."""
+    def fails(self, leaves=None):
+        """Run the set-up, see that it fails and what it leaves; return its one line.
+
+        `leaves` is what .venv must still be, as `state` tells; None says that there is none.
+        """
         status, _, error = self.set_up()
         assert status == 1
         assert error.count("\n") == 1, error
-        assert not (self.root / ".venv").exists()
+        assert self.state() == leaves
+        assert not (self.root / ".venv.old").exists()
         return error
+
+    def state(self):
+        """The files of .venv with their contents, or None."""
+        folder = self.root / ".venv"
+        if not folder.exists():
+            return None
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def change_lock(self):
+        """Make the lock ask for something else."""
+        write(self.root / "requirements.txt", LOCK.replace("six==1.17", "six==1.18"))
+
+    def ran(self, what):
+        """The arguments of all calls of pip, uv or warm."""
+        path = self.root / f"{what}-ran"
+        return path.read_text("utf-8").splitlines() if path.exists() else []
 
     @property
     def installations(self):
-        """How many times pip ran."""
-        path = self.root / "pip-ran"
-        return len(path.read_text().split()) if path.exists() else 0
+        """How many times uv ran."""
+        return len(self.ran("uv"))
 
 
 @pytest.fixture
@@ -119,10 +161,45 @@ def test_a_second_call_installs_nothing(course):
 def test_a_changed_lock_installs_again(course):
     course.python("python3.13", (3, 13, 0))
     course.set_up()
-    with (course.root / "requirements.txt").open("a") as lock:
-        lock.write("toolz==1.1.0 --hash=sha256:0\n")
+    course.change_lock()
     assert course.set_up()[0] == 0
     assert course.installations == 2
+    assert not (course.root / ".venv.old").exists()
+
+
+@posix
+def test_pip_installs_the_uv_of_the_lock_and_uv_the_rest(course):
+    course.python(
+        "python3.13", (3, 13, 0), pip="while [ $# -gt 1 ]; do shift; done; cat $1 >uv"
+    )
+    assert course.set_up()[0] == 0
+    assert (course.root / "uv").read_text("utf-8") == LOCK[
+        LOCK.index("uv==") : LOCK.index("xarray")
+    ]
+    for tool in ["pip", "uv"]:
+        assert len(course.ran(tool)) == 1
+        assert "--require-hashes --only-binary :all: " in course.ran(tool)[0]
+    assert course.ran("uv")[0].endswith(" requirements.txt")
+
+
+@posix
+def test_where_uv_finds_no_index_pip_tries(course):
+    course.python("python3.13", (3, 13, 0), uv="echo error: Request failed >&2; exit 2")
+    assert course.set_up()[0] == 0
+    assert course.ran("pip")[1].endswith("--only-binary :all: -r requirements.txt")
+
+
+@posix
+def test_kernels_are_compiled_in_the_background_and_nothing_depends_on_it(course):
+    course.python("python3.13", (3, 13, 0))
+    status, out, error = course.set_up()
+    assert (status, out.count("\n"), error) == (0, 1, "")
+    wait_for(course.root / "warm-ran")
+    time.sleep(0.2)
+    (call,) = course.ran("warm")
+    assert re.match(r"tools/warm.py --kernels +[1-9]", call), "its niceness is above 0"
+    course.set_up()
+    assert len(course.ran("warm")) == 1
 
 
 @posix
@@ -158,11 +235,8 @@ def test_no_python_is_said(course):
 def test_a_python_without_venv_is_named(course):
     course.python("python3.12", (3, 12, 3))
     path = course.bin / "python3.12"
-    path.write_text(
-        path.read_text().replace(
-            "import sys;", "import sys; sys.modules['venv'] = None;"
-        )
-    )
+    without = "import sys; sys.modules['venv'] = None;"
+    write(path, path.read_text("utf-8").replace("import sys;", without))
     assert "found Python 3.12.3" in (line := course.fails())
     assert "apt install python3-venv" in line
 
@@ -199,14 +273,42 @@ def test_a_command_that_does_not_run_is_passed_over(course):
         ("WARNING: Retrying (Retry(total=0)) after connection broken", "no network"),
         (
             "ERROR: Invalid requirement: '<<<<<<< HEAD'",
-            "Invalid requirement: '<<<<<<< HEAD'",
+            "the installer says \"Invalid requirement: '<<<<<<< HEAD'\"",
         ),
     ],
 )
 def test_a_failing_pip_is_explained(course, pip_says, line):
-    (course.root / "pip-says").write_text(pip_says + "\n")
+    write(course.root / "pip-says", pip_says + "\n")
     course.python("python3.13", (3, 13, 0), pip="cat pip-says >&2; exit 1")
     assert line in course.fails()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("uv_says", "line"),
+    [
+        (
+            "error: Failed to download `six==1.17.0`\n"
+            "  cause: Hash mismatch for `six==1.17.0`\n\n         Expected:",
+            "hash mismatch: six==1.17.0 is not the file",
+        ),
+        (
+            "error: Failed to install: six.whl\n"
+            "  cause: failed to copy file: No space left on device (os error 28)",
+            "disk is full",
+        ),
+        (
+            "error: No solution found when resolving dependencies\n  cause: Because six==9 has no "
+            "wheels with a matching platform tag (`x`) and you require six==9, we can conclude",
+            "six==9 has no wheels with a matching platform tag (`x`) on this system",
+        ),
+    ],
+)
+def test_a_failing_uv_is_explained(course, uv_says, line):
+    write(course.root / "uv-says", uv_says + "\n")
+    course.python("python3.13", (3, 13, 0), uv="cat uv-says >&2; exit 2")
+    assert line in course.fails()
+    assert len(course.ran("pip")) == 1, "pip need not try what cannot be"
 
 
 @posix
@@ -225,23 +327,136 @@ def wait_for(path):
         time.sleep(0.02)
 
 
+def interrupt(course, signal_number):
+    """Start the set-up, stop it while uv runs; return its exit status and its errors."""
+    course.python("python3.13", (3, 13, 0), uv="exec sleep 60")
+    (course.root / "uv-ran").unlink(missing_ok=True)
+    process = course.start()
+    wait_for(course.root / "uv-ran")
+    os.killpg(process.pid, signal_number)
+    _, error = process.communicate(timeout=10)
+    return process.returncode, error
+
+
 @posix
 def test_ctrl_c_leaves_nothing(course):
-    course.python("python3.13", (3, 13, 0), pip="exec sleep 60")
-    process = course.start()
-    wait_for(course.root / "pip-ran")
-    os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert error == "Set-up stopped: .venv removed, run make again.\n"
-    assert not (course.root / ".venv").exists()
+    assert interrupt(course, signal.SIGINT) == (
+        130,
+        "Set-up stopped: .venv removed, run make again.\n",
+    )
+    assert course.state() is None
+
+
+@pytest.fixture
+def outdated(course):
+    """A course with a .venv for a lock that has changed since."""
+    course.python("python3.13", (3, 13, 0))
+    assert course.set_up()[0] == 0
+    course.change_lock()
+    return course
+
+
+KEPT = "Until then the .venv of before works.\n"
+
+
+@posix
+@pytest.mark.parametrize("step", ["pip", "uv"])
+def test_a_failed_update_keeps_what_worked(outdated, step):
+    before = outdated.state()
+    outdated.python(
+        "python3.13", (3, 13, 0), **{step: "echo ERROR: No space left >&2; exit 1"}
+    )
+    assert outdated.fails(before).endswith("and run make again. " + KEPT)
+    outdated.python("python3.13", (3, 13, 0))
+    assert outdated.set_up()[0] == 0
+    assert b"six==1.18" in (outdated.root / ".venv/made-from").read_bytes()
+
+
+@posix
+def test_an_update_that_cannot_begin_keeps_what_worked(outdated):
+    before = outdated.state()
+    outdated.command("df", FAKE_DF.format(free=1_024_000))
+    assert outdated.fails(before).endswith(KEPT)
+    outdated.command("df", FAKE_DF.format(free=9_000_000))
+    outdated.command("mkdir", "#!/bin/sh\nexit 1\n")
+    assert "cannot write to" in (line := outdated.fails(before))
+    assert line.endswith(KEPT)
+
+
+@posix
+def test_ctrl_c_during_an_update_keeps_what_worked(outdated):
+    before = outdated.state()
+    assert interrupt(outdated, signal.SIGINT) == (
+        130,
+        "Set-up stopped: the .venv of before is back, run make again.\n",
+    )
+    assert outdated.state() == before
+    assert not (outdated.root / ".venv.old").exists()
+
+
+@posix
+def test_a_venv_that_cannot_be_removed_at_once_does_not_cost_the_old_one(outdated):
+    before = outdated.state()
+    refuses = "[ -f refused ] || case $* in *.venv) echo >refused; {rm} .venv/maker; exit 1 ;; esac"
+    rm = shutil.which("rm")
+    outdated.command("rm", f'#!/bin/sh\n{refuses.format(rm=rm)}\nexec {rm} "$@"\n')
+    outdated.python("python3.13", (3, 13, 0), uv="exit 1", pip="exit 1")
+    assert outdated.fails(before).endswith(KEPT)
+
+
+@posix
+def test_after_a_killed_update_the_next_run_brings_back_what_worked(outdated):
+    before = outdated.state()
+    assert interrupt(outdated, signal.SIGKILL)[0] == -signal.SIGKILL
+    assert outdated.state() != before
+    outdated.command("python3.13", "#!/bin/sh\nexit 1\n")
+    assert outdated.fails(before).endswith(KEPT)
+
+
+@posix
+def test_a_kill_at_the_very_end_of_an_update_leaves_only_the_new(course):
+    course.python("python3.13", (3, 13, 0))
+    assert course.set_up()[0] == 0
+    shutil.copytree(course.root / ".venv", course.root / ".venv.old")
+    (course.root / ".venv.old/made-from").unlink()
+    assert course.set_up() == (0, "", "")
+    assert not (course.root / ".venv.old").exists()
+    assert course.installations == 1
+
+
+@posix
+@pytest.mark.parametrize("python", [True, False])
+def test_a_venv_made_by_hand_is_not_touched(course, python):
+    (course.root / ".venv/bin").mkdir(parents=True)
+    write(course.root / ".venv/pyvenv.cfg", "home = /usr/bin\n")
+    course.python("python3.13", (3, 13, 0), check="echo missing jax; exit 1")
+    if python:
+        shutil.copy(course.bin / "python3.13", course.root / ".venv/bin/python")
+    lacks = "missing jax" if python else "its Python does not run"
+    line = course.fails(course.state())
+    assert f"make did not make, lacks what requirements.txt asks for ({lacks}):" in line
+    assert "move .venv away (mv .venv my-venv), and run make again." in line
+    assert course.installations == 0
+
+
+@posix
+def test_a_venv_made_by_hand_is_used_if_it_has_all(course):
+    course.python("python3.13", (3, 13, 0))
+    (course.root / ".venv/bin").mkdir(parents=True)
+    shutil.copy(course.bin / "python3.13", course.root / ".venv/bin/python")
+    before = course.state()
+    status, out, error = course.set_up()
+    assert (status, error) == (0, "")
+    assert out.startswith("Using .venv as it is: make did not make it")
+    assert course.state() == before
+    assert course.installations == 0
 
 
 @posix
 def test_two_at_once_do_not_meet_and_a_killed_one_is_made_afresh(course):
-    course.python("python3.13", (3, 13, 0), pip="exec sleep 60")
+    course.python("python3.13", (3, 13, 0), uv="exec sleep 60")
     process = course.start()
-    wait_for(course.root / "pip-ran")
+    wait_for(course.root / "uv-ran")
     status, _, error = course.set_up()
     assert status == 1
     assert f"process {process.pid} is making .venv at this moment" in error
@@ -251,6 +466,16 @@ def test_two_at_once_do_not_meet_and_a_killed_one_is_made_afresh(course):
     course.python("python3.13", (3, 13, 0))
     assert course.set_up()[0] == 0
     assert (course.root / ".venv/made-from").exists()
+
+
+@posix
+@pytest.mark.parametrize("now", ["python3", "[setup.sh] <defunct>"])
+def test_the_number_of_a_dead_set_up_may_be_another_process_now(course, now):
+    course.python("python3.13", (3, 13, 0))
+    course.command("ps", f"#!/bin/sh\necho '{now}'\n")
+    (course.root / ".venv").mkdir()
+    write(course.root / ".venv/maker", str(os.getpid()))
+    assert course.set_up()[0] == 0
 
 
 def test_all_files_name_the_same_python():
@@ -291,10 +516,8 @@ def test_the_lock_is_whole():
 
 def pin(copy, version, name="pandas"):
     """Make a copy of the lock ask for another version of one package."""
-    (copy / "requirements.in").write_text(name + "\n")
-    (copy / "requirements.txt").write_text(
-        f"{name}=={version} \\\n    --hash=sha256:0\n"
-    )
+    write(copy / "requirements.in", name + "\n")
+    write(copy / "requirements.txt", f"{name}=={version} \\\n    --hash=sha256:0\n")
 
 
 DATA = text("data/checksums.sha256").split()[1]
@@ -312,7 +535,7 @@ DATA = text("data/checksums.sha256").split()[1]
             id="no file",
         ),
         pytest.param(
-            lambda copy: (copy / "data" / DATA).write_text("x"),
+            lambda copy: write(copy / "data" / DATA, "x"),
             f"altered  data/{DATA}",
             id="altered file",
         ),
@@ -346,8 +569,15 @@ def test_the_self_check(tmp_path, change, line):
     run = subprocess.run(
         [sys.executable, tmp_path / "tools/check_install.py"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert line in run.stdout, run.stdout + run.stderr
     assert run.returncode == (0 if "Ready" in run.stdout else 1)
     assert run.returncode == 0 or run.stderr.startswith("Not ready: ")
+
+
+def test_warming_a_day_that_is_not_there_is_said():
+    command = [sys.executable, ROOT / "tools/warm.py", "99"]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert run.returncode == 1
+    assert run.stderr.startswith("There is no day 99: give the number of a day")

@@ -1,6 +1,7 @@
 """Tell a reader what is missing or too old on this computer: python tools/check_install.py
 
 It needs nothing but Python, also an old one, and runs on Windows, macOS and Linux.
+With --packages it only names, on one line, the packages that are missing or too old.
 """
 
 import functools
@@ -107,7 +108,11 @@ def check_start():
     """Start PyMC's world once: a damaged package or a missing system library shows only then."""
     command = [sys.executable, "-c", "import " + ", ".join(SLOW_TO_START)]
     run = subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
     )
     name = "starting " + ", ".join(SLOW_TO_START)
     if run.returncode:
@@ -151,12 +156,15 @@ def check_memory():
     return "ok", name, ""
 
 
+def check_packages():
+    """Return (verdict, item, remark) for Python and each package."""
+    packages = sorted(locked_versions().items())
+    return [check_python()] + [check_package(*package) for package in packages]
+
+
 def checks():
     """Yield (verdict, item, remark) for everything the course needs."""
-    yield check_python()
-    packages = [
-        check_package(*package) for package in sorted(locked_versions().items())
-    ]
+    packages = check_packages()
     yield from packages
     if all(verdict == "ok" for verdict, _, _ in packages):
         yield check_start()
@@ -180,6 +188,11 @@ def remedy(faults):
 
 
 def main():
+    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold any letter
+    if sys.argv[1:] == ["--packages"]:
+        faults = [fault for fault in check_packages() if fault[0] != "ok"]
+        print(", ".join("{} {}".format(*fault) for fault in faults))
+        sys.exit(1 if faults else 0)
     faults = []
     for verdict, item, remark in checks():
         print(f"{verdict:8} {item}" + (f" ({remark})" if remark else ""), flush=True)
