@@ -5,8 +5,10 @@ The tests at the end watch what the page says of Bambi: they fail when a new ver
 """
 
 import ast
+import inspect
 import re
 
+import arviz as az
 import bambi as bmb
 import numpy as np
 import pandas as pd
@@ -15,11 +17,16 @@ import pytensor
 import pytest
 from lessons import ROOT
 from pymc.testing import mock_sample
+from pytensor.graph.traversal import ancestors
+from scipy.special import expit
 
 PAGE = (ROOT / "guide" / "phrasebook.md").read_text(encoding="utf-8")
 SECTION = re.compile(r"^#{2,3} (.+?)\n(.*?)(?=^#{2,3} |\Z)", re.M | re.S)
-BLOCK = re.compile(r"^```python\n# (Bambi|PyMC|Both)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^```python\n# (Bambi|PyMC|Both)((?:: replaces [^\n]+)?\n.*?)^```$", re.M | re.S
+)
 SECTIONS = {title: BLOCK.findall(text) for title, text in SECTION.findall(PAGE)}
+LINES = ("b0", "b1", "sigma", "mu", "y")  # of the model in the first block
 WORKING = "Working with a model"
 MODELS = {
     title: blocks
@@ -116,19 +123,28 @@ def bambi_models(code):
     return models
 
 
-def pymc_model(code):
-    """Run a block of PyMC code in the place that the page gives it; return the model."""
+def replaced(code):
+    """The lines of the first block that a PyMC block says it replaces, and its own code."""
+    first, _, rest = code.partition("\n")
+    names = re.findall(r"\w+", first.partition("replaces")[2].replace(" and ", " "))
+    assert set(names) <= set(LINES), f"no such line: {first}"
+    return [name for name in LINES if name in names], rest
+
+
+def pymc_model(*blocks):
+    """The model of the first block, after other blocks have replaced their lines of it."""
     names = words()
     *before, context = ast.parse(START).body
-    *first, last = context.body
-    if code != START:
-        context.body = first + ast.parse(code).body
+    lines = dict(zip(LINES, ([line] for line in context.body), strict=True))
+    for block in blocks:
+        if block != START:
+            gone, code = replaced(block)
+            assert gone, "a PyMC block says in its first line what it replaces"
+            lines |= {name: [] for name in gone}
+            lines[gone[-1]] = ast.parse(code).body
+    context.body = [statement for name in LINES for statement in lines[name]]
     exec(compile(ast.Module([*before, context], []), "page", "exec"), names)
-    model = names["model"]
-    if not model.observed_RVs and not model.potentials:
-        with model:
-            exec(compile(ast.Module([last], []), "page", "exec"), names)
-    return model
+    return names["model"]
 
 
 def parameters(model):
@@ -179,6 +195,9 @@ def test_models_can_be_evaluated_and_agree(title):
     values = expected = None
     for block in code["PyMC"]:
         model = pymc_model(block)
+        used = set(ancestors(model.observed_RVs or model.potentials))
+        unused = [v.name for v in model.free_RVs if v not in used]
+        assert not unused, f"PyMC: the block should replace {unused}, too"
         values = parameters(model)
         expected = log_likelihood(model, values)
         assert np.isfinite(expected), f"PyMC: log-likelihood {expected}"
@@ -203,14 +222,41 @@ def test_models_can_be_evaluated_and_agree(title):
         ("Negative binomial", "alpha=alpha", "alpha=1 / alpha"),
         ("Too many zeros: hurdle", "psi=psi", "psi=1 - psi"),
         ("Poisson, with an offset", "exposure * rate", "rate"),
+        ("Poisson, with an offset", "replaces sigma and y", "replaces y"),
+        ("Varying intercepts", "replaces mu", "replaces sigma"),
+        ("Spline", ": replaces b1 and mu", ""),
     ],
 )
 def test_a_wrong_block_is_caught(monkeypatch, title, right, wrong):
     spoilt = [(kind, code.replace(right, wrong)) for kind, code in MODELS[title]]
     assert spoilt != MODELS[title]
     monkeypatch.setitem(MODELS, title, spoilt)
-    with pytest.raises((AssertionError, KeyError, ValueError)):
+    with pytest.raises((AssertionError, KeyError, NameError, ValueError)):
         test_models_can_be_evaluated_and_agree(title)
+
+
+ENDS_WITH_MU = [
+    title
+    for title, blocks in MODELS.items()
+    if any(kind == "PyMC" and replaced(code)[0][-1:] == ["mu"] for kind, code in blocks)
+]
+
+
+@pytest.mark.parametrize("title", ENDS_WITH_MU)
+def test_two_blocks_can_be_combined(title):
+    first, second = (
+        dict(MODELS[title])["PyMC"],
+        dict(MODELS["Negative binomial"])["PyMC"],
+    )
+    model = pymc_model(first, second)
+    assert set(model.free_RVs) <= set(ancestors(model.observed_RVs))
+    if title == "Varying intercepts":
+        values = parameters(model)
+        twin = built(
+            "count ~ x + (1|g)", family="negativebinomial", center_predictors=False
+        ).backend.model
+        found = log_likelihood(twin, in_bambi(values, twin))
+        assert found == pytest.approx(log_likelihood(model, values), rel=1e-9)
 
 
 @pytest.fixture
@@ -272,6 +318,7 @@ def test_mean_of_a_noncentred_varying_effect_is_dropped(mean):
     assert abs(prior_mean(model, "1|g")) < 1
     model = built("y ~ 0 + (1|g)", priors=priors, noncentered=False)
     assert abs(prior_mean(model, "1|g") - 100) < 1
+    assert "1|g_offset" not in model.backend.model.named_vars
 
 
 def test_prior_of_the_intercept_is_that_at_the_mean_of_the_predictors():
@@ -286,38 +333,145 @@ def test_prior_of_the_intercept_is_that_at_the_mean_of_the_predictors():
         assert prior_mean(model, "y") == pytest.approx(mean, abs=0.1)
 
 
-def test_ordinal_models_are_not_centred():
-    frame = data()
-    frame["rating"] = pd.Categorical(frame["rating"], ordered=True)
-    model = built("rating ~ 0 + x", frame, family="cumulative")
-    component = model.backend.distributional_components["p"]
-    assert component.design_matrix_without_intercept is None
+@pytest.mark.usefixtures("_mock_sampler")
+def test_intercept_of_a_fit_is_that_at_zero():
+    priors = {
+        "Intercept": bmb.Prior("Normal", mu=10, sigma=0.01),
+        "x": bmb.Prior("Normal", mu=5, sigma=0.01),
+    }
+    fit = built("y ~ x", priors=priors).fit(random_seed=2026)
+    expected = 10 - 5 * data()["x"].mean()
+    assert float(fit.posterior["Intercept"].mean()) == pytest.approx(expected, abs=0.1)
 
 
-def test_default_priors():
+def centred(model, parent):
+    component = model.backend.distributional_components[parent]
+    return component.design_matrix_without_intercept is not None
+
+
+def test_centring():
+    assert centred(built("y ~ x + a"), "mu")
+    assert not centred(built("y ~ 0 + x"), "mu")
+
+
+def rated():
     frame = data()
-    y, x = frame["y"].std(ddof=0), frame["x"].std(ddof=0)
-    wide = np.hypot(2.5 * y, 2.5 * y / x * frame["x"].mean())
-    for centred in (True, False):
-        model = built("y ~ x + (1|g)", frame, center_predictors=centred)
-        priors = {
-            name: term.prior.args for name, term in model.parameters["mu"].terms.items()
-        }
-        assert priors["x"]["sigma"] == pytest.approx(2.5 * y / x)
-        assert priors["Intercept"]["mu"] == pytest.approx(frame["y"].mean())
-        assert priors["Intercept"]["sigma"] == pytest.approx(wide)
-        assert priors["1|g"]["sigma"].args["sigma"] == pytest.approx(wide)
+    return frame.assign(rating=pd.Categorical(frame["rating"], ordered=True))
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+def test_ordinal_models(family):
+    with pytest.warns(UserWarning, match="intercept is omitted"):
+        assert not centred(built("rating ~ x", rated(), family=family), "p")
+    assert not centred(built("rating ~ 0 + x", rated(), family=family), "p")
+    with pytest.raises(IndexError):
+        built("rating ~ 0 + x", family=family)
+
+
+@pytest.mark.parametrize("slope", [0.7, -0.7])
+@pytest.mark.parametrize("family", ["cumulative", "sratio"])
+def test_probabilities_of_ordinal_models(family, slope):
+    cut, frame = np.array([-1.0, 0.2, 1.3]), rated()
+    model = built("rating ~ 0 + x", frame, family=family).backend.model
+    fixed = pm.do(model, {"threshold": cut, "x": slope})
+    p = fixed["rating"].owner.inputs[-1].eval()
+    at_most = p.cumsum(axis=1)[:, :-1]
+    reached = 1 - at_most + p[:, :-1]
+    formula = expit(cut - slope * frame["x"].to_numpy()[:, None])
+    stops = p[:, :-1] / reached
+    assert np.allclose(at_most, formula) == (family == "cumulative")
+    assert np.allclose(stops, formula) == (family == "sratio")
+    higher = np.corrcoef(frame["x"], p @ np.arange(4))[0, 1]
+    assert np.sign(higher) == np.sign(slope)
+
+
+def default_priors(formula, parent="mu", frame=None, **options):
+    """The arguments of the default priors of a model's terms."""
+    terms = built(formula, frame, **options).parameters[parent].terms
+    return {name: term.prior.args for name, term in terms.items()}
+
+
+def sd(column):
+    return data()[column].std(ddof=0)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("family", ["gaussian", "t"])
+def test_default_priors(family, centred):
+    y, x, w = sd("y"), 2.5 * sd("y") / sd("x"), 2.5 * sd("y") / sd("w")
+    wide = np.hypot(2.5 * y, np.hypot(x * data()["x"].mean(), w * data()["w"].mean()))
+    model = built("y ~ x + w + (x|g)", family=family, center_predictors=centred)
+    priors = {n: t.prior.args for n, t in model.parameters["mu"].terms.items()}
+    assert priors["x"]["sigma"] == pytest.approx(x)
+    assert priors["Intercept"]["mu"] == pytest.approx(data()["y"].mean())
+    assert priors["Intercept"]["sigma"] == pytest.approx(wide)
+    assert priors["1|g"]["sigma"].args["sigma"] == pytest.approx(wide)
+    assert priors["x|g"]["sigma"].args["sigma"] == pytest.approx(x)
+    assert {priors[name]["sigma"].name for name in ("1|g", "x|g")} == {"HalfNormal"}
     assert (
         str(model.parameters["sigma"].prior) == f"HalfStudentT(nu: 4.0, sigma: {y:.4f})"
     )
-    model = built("success ~ x", frame, family="bernoulli")
-    assert model.parameters["p"].terms["x"].prior.args["sigma"] == pytest.approx(1 / x)
 
 
-@pytest.mark.parametrize("outcome", ["weighted(y, freq)", "censored(y, status)"])
-def test_default_priors_take_weights_and_codes_for_outcomes(outcome):
-    model = built(f"{outcome} ~ x")
-    found = model.parameters["mu"].terms["Intercept"].prior.args["mu"]
+OTHERS = {
+    "poisson": ("count", "mu", "log"),
+    "beta": ("share", "mu", "logit"),
+    "beta_binomial": ("p(k, n)", "mu", "logit"),
+    "bernoulli": ("success", "p", "cloglog"),
+}
+EXCEPTIONS = [
+    ("bernoulli", "success", "logit"),
+    ("bernoulli", "success", "probit"),
+    ("binomial", "p(k, n)", "logit"),
+    ("binomial", "p(k, n)", "probit"),
+]
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_default_priors_of_other_families(family):
+    outcome, parent, link = OTHERS[family]
+    priors = default_priors(
+        f"{outcome} ~ x + (x|g)", parent, family=family, link={parent: link}
+    )
+    wide = 2.5 * np.hypot(1, data()["x"].mean() / sd("x"))
+    assert priors["x"]["sigma"] == pytest.approx(2.5 / sd("x"))
+    assert priors["Intercept"]["mu"] == 0
+    assert priors["Intercept"]["sigma"] == pytest.approx(wide)
+    assert priors["1|g"]["sigma"].args["sigma"] == pytest.approx(wide)
+
+
+@pytest.mark.parametrize(("family", "outcome", "link"), EXCEPTIONS)
+def test_default_priors_with_logit_and_probit_links(family, outcome, link):
+    formula = f"{outcome} ~ x + a + a:h + (x|g)"
+    priors = default_priors(formula, "p", family=family, link=link)
+    assert priors["Intercept"] == {"mu": 0, "sigma": 1.5}
+    assert priors["x"]["sigma"] == pytest.approx(1 / sd("x"))
+    assert (priors["a"]["sigma"] == 1).all()
+    assert (priors["a:h"]["sigma"] == 1).all()
+    assert priors["x|g"]["sigma"].args["sigma"] == pytest.approx(2.5 / sd("x"))
+    priors = default_priors(f"{outcome} ~ x + (1|g)", "p", family=family, link=link)
+    wide = np.hypot(2.5, data()["x"].mean() / sd("x"))
+    assert priors["1|g"]["sigma"].args["sigma"] == pytest.approx(wide)
+
+
+def test_slopes_with_own_priors_do_not_widen_the_others():
+    own = {"x": bmb.Prior("Normal", mu=0, sigma=1)}
+    priors = default_priors("y ~ x + (1|g)", priors=own)
+    assert priors["Intercept"]["sigma"] == pytest.approx(2.5 * sd("y"))
+    assert priors["1|g"]["sigma"].args["sigma"] == pytest.approx(2.5 * sd("y"))
+
+
+def test_scale_divides_by_n():
+    scaled = built("y ~ scale(x)").parameters["mu"].terms["scale(x)"].data
+    assert scaled.std(ddof=0) == pytest.approx(1)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # a bound is infinite
+@pytest.mark.parametrize(
+    "outcome", ["truncated(y, lb=0)", "weighted(y, freq)", "censored(y, status)"]
+)
+def test_default_priors_take_bounds_weights_and_codes_for_outcomes(outcome):
+    found = default_priors(f"{outcome} ~ x")["Intercept"]["mu"]
     assert abs(found - data()["y"].mean()) > 0.5
 
 
@@ -326,6 +480,42 @@ def test_order_of_categories():
     assert levels(pd.Series(a, dtype=object)) == ["b", "c"]
     assert levels(pd.Categorical(a, categories=order)) == ["b", "c"]
     assert levels(pd.Categorical(a, categories=order, ordered=True)) == ["a", "b"]
+
+
+def test_unused_levels_of_an_ordered_column():
+    frame = pd.DataFrame({"y": [1.0, 2.0, 4.0] * 4, "a": ["a", "b", "c"] * 4})
+    order = {"categories": ["c", "a", "b"]}
+    frame["unordered"] = pd.Categorical(frame["a"], **order)
+    frame["a"] = pd.Categorical(frame["a"], ordered=True, **order)
+    frame = frame[frame["a"] != "b"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        model = built("y ~ a", frame)
+    assert list(model.backend.model.coords["a_dim"]) == ["a", "b"]
+    priors = {n: t.prior.args for n, t in model.parameters["mu"].terms.items()}
+    assert priors["a"]["sigma"][1] == np.inf
+    assert np.isnan(priors["Intercept"]["sigma"])
+    with pytest.raises(pm.exceptions.SamplingError, match="starting point failed"):
+        model.fit(draws=2, tune=2, chains=1, inference_method="pymc", progressbar=False)
+    assert list(
+        built("y ~ 1 + (1|a)", frame).backend.model.coords["a__factor_dim"]
+    ) == [
+        "c",
+        "a",
+        "b",
+    ]
+    dropped = built("y ~ unordered", frame)
+    mended = built("y ~ a", frame.assign(a=frame["a"].cat.remove_unused_categories()))
+    assert list(dropped.backend.model.coords["unordered_dim"]) == ["c"]
+    assert list(mended.backend.model.coords["a_dim"]) == ["a"]
+    for model in (dropped, mended):
+        for term in model.parameters["mu"].terms.values():
+            assert np.isfinite(term.prior.args["sigma"]).all()
+
+
+def test_ordered_predictor_has_treatment_contrasts():
+    frame = data().assign(a=lambda d: pd.Categorical(d["a"], ordered=True))
+    rows = built("y ~ a", frame).parameters["mu"].terms["a"].data
+    assert np.unique(rows, axis=0).tolist() == [[0, 0], [0, 1], [1, 0]]
 
 
 def test_success_is_the_first_level():
@@ -354,7 +544,80 @@ def test_new_groups():
         model.predict(fit, data=new)
     with pytest.warns(FutureWarning, match="deprecated"):
         model.predict(fit, data=new, sample_new_groups=True)
-    assert (fit.posterior["mu"][..., 0] == fit.posterior["mu"][..., 1]).all()
+    draws = fit.posterior
+    assert (draws["mu"][..., 0] == draws["mu"][..., 1]).all()
+    effect = draws["mu"][..., 0] - draws["Intercept"] - draws["x"]
+    is_of = np.isclose(effect.to_numpy()[..., None], draws["1|g"])
+    assert (is_of.sum(axis=-1) == 1).all()  # the effect of a group that was seen
+    assert is_of.any(axis=(0, 1)).all()  # another one in each draw
+
+
+@pytest.mark.usefixtures("_mock_sampler")
+def test_log_likelihood_of_pymc_fails_with_varying_effects():
+    model = built("y ~ x + (1|g)")
+    fit = model.fit(random_seed=2026)
+    with pytest.raises(KeyError, match="offset"), model.backend.model:
+        pm.compute_log_likelihood(fit)
+
+
+@pytest.mark.filterwarnings("ignore:.*samples per chain")
+def test_nutpie_fails_with_a_comma_in_a_name():
+    few = {"draws": 5, "tune": 5, "chains": 1, "progressbar": False}
+    model = built("y ~ bs(x, df=5)")
+    with pytest.raises(ValueError, match="more dims"):
+        model.fit(inference_method="nutpie", **few)
+    model.set_alias({"bs(x, df=5)": "spline"})
+    model.build()
+    assert "spline" in model.fit(inference_method="nutpie", **few).posterior
+
+
+def test_default_draws():
+    for fit in (bmb.Model.fit, pm.sample):
+        defaults = inspect.signature(fit).parameters
+        assert defaults["draws"].default == 1000
+        assert defaults["tune"].default in (1000, None)  # None: chosen later
+        assert defaults["chains"].default is None
+
+
+NAMES = {
+    "gaussian": (
+        "y ~ x * a + (x|g)",
+        "Intercept x a[q] x:a[q] 1|g_sigma x|g_sigma 1|g[A]",
+    ),
+    "sigma": (bmb.Formula("y ~ x", "sigma ~ x"), "sigma_x"),
+    "cumulative": ("rating ~ 0 + x", "threshold[0]"),
+    "negativebinomial": ("count ~ x", "alpha"),
+    "beta": ("share ~ x", "kappa"),
+    "beta_binomial": ("p(k, n) ~ x", "kappa"),
+    "gamma": ("time ~ x", "alpha"),
+    "weibull": ("time ~ x", "alpha"),
+    "wald": ("rt ~ x", "lam"),
+    "exgaussian": ("rt ~ x", "sigma nu"),
+    "zero_inflated_poisson": ("count ~ x", "psi"),
+    "hurdle_poisson": ("count ~ x", "psi"),
+}
+
+
+@pytest.mark.usefixtures("_mock_sampler")
+@pytest.mark.parametrize("family", NAMES)
+def test_names_of_parameters(family):
+    formula, names = NAMES[family]
+    family = "gaussian" if family == "sigma" else family
+    fit = built(formula, rated(), family=family).fit(random_seed=2026)
+    assert set(names.split()) <= set(az.summary(fit, kind="stats").index)
+
+
+def test_default_link_of_gamma_is_the_inverse():
+    assert (
+        bmb.Model("time ~ x", data(), family="gamma").family.link["mu"].name
+        == "inverse"
+    )
+
+
+def test_default_length_scale_of_hsgp():
+    name = "hsgp(x, m=20, c=1.5, scale=False)"
+    prior = built(f"y ~ {name}").parameters["mu"].terms[name].prior["ell"]
+    assert str(prior) == "InverseGamma(alpha: 3.0, beta: 2.0)"
 
 
 @pytest.mark.usefixtures("_mock_sampler")
