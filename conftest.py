@@ -1,55 +1,130 @@
-"""How pytest checks the lessons: nbval runs them, tools/output_check.py compares their outputs.
+"""How pytest checks the lessons: nbval collects and runs them, tools/output_check.py compares.
 
-The rule is in tests/README.md. This file only joins the two and prints a table of the lessons'
-times and peak memory at the end of a run.
+The rule is in tests/README.md. The join is one: each notebook that nbval collects is handed on as a
+`LessonFile`, whose cells are compared by our rule. It also prints a table of the lessons' times and
+peak memory at the end of a run.
 """
 
+import copy
+import functools
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from nbval.plugin import IPyNbCell
+from nbformat.v4 import output_from_msg
+from nbval.plugin import IPyNbCell, IPyNbFile
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
+import execute
 import output_check
+import probe
 
-LESSON_SECONDS = 180
+LESSON_SECONDS = 120
 CELL_SECONDS = 45
 LESSON_MEGABYTES = 1300
-NEVER = -1  # execution count given to cells without one
+SHOWN = {"display_data", "execute_result", "stream", "error"}
+FURTHER_LOOKS = range(
+    900, 900 + output_check.LOOKS - 1
+)  # numbers of runs, see execute.py
 
 
-def compare_outputs(item, fresh, stored, skip_compare=None):
-    """Stand in for nbval's exact comparison; the findings go where nbval prints its own."""
-    cell = item.cell
-    tags, record = cell.metadata.get("tags", []), cell.metadata.get("monte_carlo")
-    problems = output_check.compare(stored, fresh, tags, record)
-    if cell.execution_count == NEVER:
-        problems.insert(0, "was never executed; run `make execute`")
-    item.comparison_traceback = [f"{_name(item)}: {problem}" for problem in problems]
-    return not problems
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path, parent):
+    """Let every notebook that nbval collects be checked by our rule."""
+    return [
+        LessonFile.from_parent(parent, path=file_path)
+        if isinstance(collector, IPyNbFile)
+        else collector
+        for collector in (yield)
+    ]
 
 
-IPyNbCell.compare_outputs = compare_outputs
+class LessonFile(IPyNbFile):
+    """A notebook as nbval runs it, with the probe in its kernel and the record beside it."""
+
+    def collect(self):
+        for cell in super().collect():
+            yield LessonCell.from_parent(
+                self,
+                name=cell.name,
+                cell_num=cell.cell_num,
+                cell=cell.cell,
+                options=defaultdict(bool, check=True),
+            )
+
+    def setup(self):
+        super().setup()
+        self.record = execute.read_record(self.path)
+        request = self.kernel.kc.execute(
+            probe.source(), silent=True, store_history=False
+        )
+        self.kernel.await_reply(request, timeout=60)
+        self.kernel.await_idle(request, timeout=60)
+        self.heard, self.further_runs = [], {}
+
+    def get_kernel_message(self, timeout=None, stream="iopub"):
+        """Keep what the kernel says, in the order in which it says it."""
+        message = super().get_kernel_message(timeout, stream)
+        self.heard.append(message)
+        return message
+
+    def further_run(self, number):
+        """The outputs of another run, with other seeds of the samplers, for a second look."""
+        if number not in self.further_runs:
+            self.further_runs[number] = execute.kept_run(self.path, number)
+        return self.further_runs[number]
 
 
-def _name(item):
-    return (
-        f"{item.path.name}, code cell {item.cell_num} (id {item.cell.get('id', '?')})"
-    )
+class LessonCell(IPyNbCell):
+    """A code cell, compared by tools/output_check.py."""
 
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.stored = copy.deepcopy(self.cell.outputs)  # nbval changes the cell's own
 
-def pytest_itemcollected(item):
-    """Let nbval compare cells that were never executed too; it would pass them unchecked."""
-    if isinstance(item, IPyNbCell) and item.cell.execution_count is None:
-        item.cell.execution_count = NEVER
+    def runtest(self):
+        self.parent.heard.clear()
+        super().runtest()
+        if self.cell.execution_count is None:
+            self.raise_cell_error("was never executed; run `make execute`")
+
+    def compare_outputs(self, test, ref, skip_compare=None):
+        """Stand in for nbval's exact comparison; the findings go where nbval prints its own."""
+        fresh = [
+            output_from_msg(m) for m in self.parent.heard if m["msg_type"] in SHOWN
+        ]
+        looks = [
+            functools.partial(self.problems_in_run, number) for number in FURTHER_LOOKS
+        ]
+        problems = output_check.confirmed(self.problems(fresh), looks)
+        where = (
+            f"{self.path.name}, code cell {self.cell_num} (id {self.cell.get('id')})"
+        )
+        self.comparison_traceback = [f"{where}: {problem}" for problem in problems]
+        return not problems
+
+    def problems(self, fresh):
+        """What our rule says of some fresh outputs of this cell."""
+        record = self.parent.record
+        return output_check.compare(
+            self.stored,
+            fresh,
+            self.cell.metadata.get("tags", []),
+            record["cells"].get(self.cell.get("id")),
+            record["runs"],
+            self.cell.source,
+        )
+
+    def problems_in_run(self, number):
+        """What our rule says of the outputs of this cell in a further run."""
+        return self.problems(self.parent.further_run(number)[self.cell_num])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if isinstance(item, IPyNbCell) and call.when == "call":
+    if isinstance(item, LessonCell) and call.when == "call":
         report.user_properties.append(("cell_seconds", call.duration))
         report.user_properties.append(
             ("peak_megabytes", _peak_megabytes(item.parent.kernel))
@@ -60,7 +135,8 @@ def pytest_runtest_makereport(item, call):
 def _peak_megabytes(kernel):
     """Peak resident memory of a lesson's kernel, where the system tells it (Linux), else 0."""
     try:
-        status = Path(f"/proc/{kernel.km.provisioner.pid}/status").read_text()
+        file = Path(f"/proc/{kernel.km.provisioner.pid}/status")
+        status = file.read_text(encoding="utf-8")
     except (OSError, AttributeError):
         return 0
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)

@@ -292,7 +292,7 @@ def run(*command, cwd):
     if not shutil.which(command[0]):
         fail(f"{command[0]} is not here; rebuild this file on Debian or Ubuntu")
     result = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False
+        command, cwd=cwd, capture_output=True, encoding="utf-8", check=False
     )
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
@@ -316,7 +316,7 @@ def write(path, content):
 
 def recorded():
     """Return the SHA-256 on record of each file, by name."""
-    lines = (DATA / "checksums.sha256").read_text().splitlines()
+    lines = (DATA / "checksums.sha256").read_text("utf-8").splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 

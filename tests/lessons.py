@@ -9,7 +9,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+import execute
 import nbformat
+import output_check
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted(ROOT.glob("day*/[0-9][0-9]_*.ipynb"))
@@ -137,6 +139,23 @@ class Lesson:
             for found in cell.directives
             if found.name == name
         ]
+
+    @cached_property
+    def record(self):
+        """What tests/recorded holds of this lesson: the spread of its numbers over seeds."""
+        return execute.read_record(self.path)
+
+    def moving_numbers(self, cell):
+        """(value, mean, sd) of each printed number of a cell that moves with the samplers' seeds.
+
+        Numbers that do not move have a sd of None.
+        """
+        spread = self.record["cells"].get(cell.id, {}).get("spread", {})
+        kept, _, _ = output_check.clean(cell.outputs)
+        for number in output_check.numbers(output_check.fragments(kept)):
+            moves = spread.get(number.fragment.where) or []
+            mean_and_sd = moves[number.place] if number.place < len(moves) else None
+            yield number.text.replace(",", ""), *(mean_and_sd or (None, None))
 
     @cached_property
     def roles(self):
@@ -370,26 +389,6 @@ def keywords(call):
     return {keyword.arg: keyword.value for keyword in call.keywords}
 
 
-def statements(tree):
-    """Each simple statement, loop head and function of a cell, with the names it reads and sets."""
-    inside_functions = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
-        for inner in ast.walk(node)
-        if inner is not node
-    }
-    for node in ast.walk(tree):
-        if node in inside_functions or not isinstance(node, ast.stmt):
-            continue
-        if isinstance(node, ast.FunctionDef):
-            yield node, names(node, ast.Load), {node.name}
-        elif isinstance(node, ast.For):
-            yield node, names(node.iter, ast.Load), names(node.target, ast.Store)
-        elif not hasattr(node, "body"):
-            yield node, names(node, ast.Load), names(node, ast.Store)
-
-
 def changed_in_place(statement):
     """The names a statement changes without assigning to them: `a[0] = 1`, `a.append(1)`."""
     targets = [
@@ -412,31 +411,3 @@ def owner(node):
     while isinstance(node, ast.Subscript | ast.Attribute):
         node = node.value
     return getattr(node, "id", None)
-
-
-def cells_with_draws(lesson, through_changes):
-    """The code cells that use random draws: what is computed, at whatever remove, from `SEED`.
-
-    With `through_changes`, an object that a draw has changed in place, such as a table with a new
-    column, counts as random as a whole: such cells may depend on draws, the others do for certain.
-    """
-    modules = {
-        (alias.asname or alias.name).split(".")[0]
-        for cell in lesson.code
-        for node in ast.walk(cell.tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    random, found = {"SEED", "rng"}, []
-    for cell in lesson.code:
-        for statement, read, stored in sorted(
-            statements(cell.tree), key=lambda s: s[0].lineno
-        ):
-            if read & random:
-                random |= stored
-                if through_changes:
-                    random |= changed_in_place(statement) - modules
-                found.append(cell)
-            elif isinstance(statement, ast.Assign):
-                random -= stored - {"SEED", "rng"}
-    return list(dict.fromkeys(found))

@@ -12,7 +12,8 @@ DATA = ROOT / "data"
 README = (DATA / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+\.csv)\n(.*?)(?=^## |\Z)", README, re.M | re.S))
 RECORD = dict(
-    line.split()[::-1] for line in (DATA / "checksums.sha256").read_text().splitlines()
+    line.split()[::-1]
+    for line in (DATA / "checksums.sha256").read_text("utf-8").splitlines()
 )
 PUBLISHED = "published.csv"
 COLUMNS = [
@@ -189,7 +190,7 @@ def test_build_writes_records_and_checks(toy, capsys):
     build_data.main(["data/toy.csv"])
     assert capsys.readouterr().out == "data/toy.csv: written, as on record\n"
     build_data.main(["--check"])
-    (toy / "toy.csv").write_text("name,size\na,1.0\n")
+    (toy / "toy.csv").write_text("name,size\na,1.0\n", "utf-8")
     with pytest.raises(
         SystemExit, match=r"^build_data: data/toy\.csv is not what its source"
     ):

@@ -12,8 +12,10 @@ import subprocess
 import sys
 from base64 import b64decode
 from decimal import Decimal
+from statistics import NormalDist
 
 import nbformat
+import output_check
 import pytest
 import yaml
 from lessons import (
@@ -25,7 +27,6 @@ from lessons import (
     agrees,
     bibliography,
     calls,
-    cells_with_draws,
     glossary,
     keywords,
     labels_elsewhere,
@@ -44,7 +45,7 @@ NOTEBOOK_METADATA = {
     },
     "language_info": {"name": "python"},
 }
-CELL_METADATA = {"tags", "mystnb", "monte_carlo"}
+CELL_METADATA = {"tags", "mystnb"}
 TAGS = {"mcmc", "shows-failure", "hide-input"}
 CELLS = range(15, 51)
 LINES_IN_CELL = 20
@@ -56,6 +57,7 @@ TEACHING = re.compile(
 )
 MAX_NOTEBOOK, MAX_FIGURE, MAX_TEXT = 3_000_000, 300_000, 20_000
 MAX_COLUMNS = 12
+RECURS = 0.5  # of the runs with other seeds give a number quoted in the text
 
 DEBRIS = {
     r"[━█▌]|\d ?(it|draws)/s|Sampling: \[|NUTS\[|Initializing NUTS": "a sampler's log",
@@ -604,27 +606,29 @@ def tables_fit_a_page(lesson):
 
 
 @rule
-def mcmc_tag_marks_exactly_the_numbers_from_draws(lesson):
-    possible = cells_with_draws(lesson, through_changes=True)
-    certain = cells_with_draws(lesson, through_changes=False)
+def mcmc_tag_is_what_was_measured(lesson):
+    """`make execute` tags a cell if something in it moves with the samplers' seeds."""
+    remedy = f"`make execute NB={lesson.name}`"
+    if not lesson.record["made_from"]:
+        yield None, f"record how far its numbers move with the seeds: {remedy}"
+        return
+    if gone := set(lesson.record["cells"]) - {cell.id for cell in lesson.code}:
+        yield (
+            None,
+            f"tests/recorded holds cells that are gone, {sorted(gone)}: {remedy}",
+        )
     for cell in lesson.code:
-        if "mcmc" in cell.tags and cell not in possible:
-            yield cell, "remove the tag `mcmc`: nothing in this cell depends on SEED"
-        if "mcmc" not in cell.tags and cell in certain and numbers(cell.printed):
-            yield cell, "tag the cell `mcmc`: it shows numbers that depend on SEED"
+        entry = lesson.record["cells"].get(cell.id, {})
+        if ("mcmc" in cell.tags) != any(entry.get("spread", {}).values()):
+            yield cell, f"the tag `mcmc` is not what was measured: {remedy}"
 
 
 @rule
-def mcmc_cells_record_their_monte_carlo_error(lesson):
+def check_is_not_switched_off(lesson):
     for cell in lesson.code:
-        due = "mcmc" in cell.tags and bool(numbers(cell.printed))
-        if due and not cell.metadata.get("monte_carlo"):
-            yield cell, f"record the spread over seeds: `make execute NB={lesson.name}`"
-        if not due and "monte_carlo" in cell.metadata:
-            yield (
-                cell,
-                "remove the metadata `monte_carlo`: the cell shows no numbers from draws",
-            )
+        texts = [*cell.source.splitlines(), *cell.tags]
+        if any(output_check.SWITCH.search(text) for text in texts):
+            yield cell, "remove nbval's comment or tag: every output is checked"
 
 
 # --- Figures ----------------------------------------------------------------------------------
@@ -771,17 +775,39 @@ def numbers_in_the_text_are_in_an_output_above(lesson):
     Numbers typed in code are known throughout; alt text may read values off a figure.
     """
     known = set().union(*(numbers_in_code(cell.source) for cell in lesson.code))
-    for cell in lesson.cells:
-        known |= numbers(cell.printed) if cell.kind == "code" else set()
-        for text, percent in DECIMAL.findall(
-            REFERENCE.sub("", cell.caption or cell.prose)
-        ):
-            claims = [text, str(Decimal(text).scaleb(-2))] if percent else [text]
-            if not any(agrees(claim, number) for claim in claims for number in known):
-                yield (
-                    cell,
-                    f"{text}{percent} is in no output above, at least not with so many digits",
-                )
+    for cell, claim, claims in quoted_decimals(lesson):
+        if cell.kind == "code":
+            known |= numbers(cell.printed)
+        if claim and not any(agrees(c, number) for c in claims for number in known):
+            yield (
+                cell,
+                f"{claim} is in no output above, at least not with so many digits",
+            )
+
+
+@rule
+def numbers_quoted_from_draws_recur(lesson):
+    """A quoted number has as many digits as most runs with other seeds share."""
+    exact = set().union(*(numbers_in_code(cell.source) for cell in lesson.code))
+    moving = set()
+    for cell, claim, claims in quoted_decimals(lesson):
+        if cell.kind == "code":
+            for text, mean, sd in lesson.moving_numbers(cell):
+                moving |= {(text.lstrip("+-"), abs(mean), sd)} if sd else set()
+                exact |= set() if sd else {text.lstrip("+-")}
+        if not claim or any(agrees(c, number) for c in claims for number in exact):
+            continue
+        chances = [
+            chance_to_recur(c, mean, sd)
+            for c in claims
+            for text, mean, sd in moving
+            if agrees(c, text)
+        ]
+        if chances and max(chances) < RECURS:
+            yield (
+                cell,
+                f"{claim} is so in {max(chances):.0%} of the runs with other seeds: round it",
+            )
 
 
 # --- What the rules use -----------------------------------------------------------------------
@@ -794,6 +820,27 @@ def shown(cell):
         yield from (
             text for kind, text in output.get("data", {}).items() if "text/" in kind
         )
+
+
+def quoted_decimals(lesson):
+    """(cell, decimal as written, its readings) for the decimals in the text, and for each cell.
+
+    Every cell comes once with None before its decimals, so that a rule sees the cells in order.
+    """
+    for cell in lesson.cells:
+        yield cell, None, []
+        for text, percent in DECIMAL.findall(
+            REFERENCE.sub("", cell.caption or cell.prose)
+        ):
+            shifted = [str(Decimal(text).scaleb(-2))] if percent else []
+            yield cell, f"{text}{percent}", [text, *shifted]
+
+
+def chance_to_recur(claim, mean, sd):
+    """The chance that a number from draws, rounded to the digits of `claim`, is `claim`."""
+    half = float(Decimal((0, (1,), Decimal(claim).as_tuple().exponent))) / 2
+    normal, value = NormalDist(mean, sd), float(claim)
+    return normal.cdf(value + half) - normal.cdf(value - half)
 
 
 def target(content):
@@ -819,7 +866,7 @@ def ruff(lesson, command, complaint):
         capture_output=True,
         check=False,
         cwd=ROOT,
-        text=True,
+        encoding="utf-8",
     )
     for number, message in re.findall(complaint, run.stdout, re.MULTILINE):
         yield lesson.cells[int(number) - 1], message
@@ -872,3 +919,22 @@ def test_lessons_have_the_agreed_names():
             ), (
                 f"{path.relative_to(ROOT)}: name it dayN_topic/NN_topic.ipynb, in small letters"
             )
+
+
+def test_every_file_and_pipe_names_its_encoding():
+    """Windows reads and writes another encoding where none is named."""
+    places = ["tools", "tests", "data", "conftest.py"]
+    command = [sys.executable, "-m", "ruff", "check", "--preview", "--select=PLW1514"]
+    run = subprocess.run(
+        [*command, *places],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    for place in places:
+        for path in [ROOT / place, *(ROOT / place).glob("*.py")]:
+            if path.is_file():
+                found = re.search(r"\btext=True,?$", path.read_text("utf-8"), re.M)
+                assert not found, f"{path}: write encoding= in place of text=True"

@@ -105,11 +105,6 @@ def no_figure_metadata(notebook):
     del cell_of(notebook, "plot-data").metadata["mystnb"]
 
 
-def no_monte_carlo(notebook):
-    """Remove the record of the spread over seeds."""
-    cell_of(notebook, "posterior").metadata.pop("monte_carlo", None)
-
-
 def two_figures(notebook):
     """Show the same figure twice in one cell."""
     cell_of(notebook, "plot-data").outputs *= 2
@@ -483,22 +478,23 @@ CASES = [
     Broken("there_are_no_absolute_paths", "Users", append("model", r"`C:\Users\me`")),
     Broken("tables_fit_a_page", "12", shows("prior", "text/html", WIDE)),
     Broken(
-        "mcmc_tag_marks_exactly_the_numbers_from_draws",
-        "tag the cell",
-        metadata("posterior", tags=[]),
+        "mcmc_tag_is_what_was_measured", "not what was", metadata("posterior", tags=[])
     ),
     Broken(
-        "mcmc_tag_marks_exactly_the_numbers_from_draws",
-        "remove the tag",
+        "mcmc_tag_is_what_was_measured",
+        "not what was",
         metadata("prior", tags=["mcmc"]),
     ),
     Broken(
-        "mcmc_cells_record_their_monte_carlo_error", "record the spread", no_monte_carlo
+        "mcmc_tag_is_what_was_measured",
+        "cells that are gone",
+        attribute("posterior", id="renamed"),
     ),
+    Broken("check_is_not_switched_off", "nbval", append("prior", "# NBVAL_SKIP")),
     Broken(
-        "mcmc_cells_record_their_monte_carlo_error",
-        "remove",
-        metadata("prior", monte_carlo={}),
+        "check_is_not_switched_off",
+        "nbval",
+        metadata("prior", tags=["nbval-ignore-output"]),
     ),
     Broken("figures_have_caption_name_and_alt_text", "caption", no_figure_metadata),
     Broken(
@@ -591,6 +587,9 @@ CASES = [
         "numbers_in_the_text_are_in_an_output_above",
         "0.777",
         figure(caption="At 0.777."),
+    ),
+    Broken(
+        "numbers_quoted_from_draws_recur", "0.38", append("check", "It is 0.38 here.")
     ),
 ]
 

@@ -1,15 +1,19 @@
-"""Run lessons from the top, store their outputs, and record how far Monte Carlo error moves them.
+"""Run lessons from the top, store their outputs, and record how far the samplers' seeds move them.
 
-    python tools/execute.py [LESSON ...]             store outputs and the spread over seeds
-    python tools/execute.py --draft [LESSON ...]     store outputs only (quick; the checks will ask
-                                                     for a full run)
-    python tools/execute.py --check N [LESSON ...]   compare N runs with new seeds; store nothing
+    python tools/execute.py [LESSON ...]             store outputs, and the spread over seeds
+    python tools/execute.py --draft LESSON ...       store outputs of one run (quick, for writing;
+                                                     the checks will ask for a full run)
+    python tools/execute.py --check N [LESSON ...]   compare N runs with other seeds; store nothing
 
-Without a LESSON, every lesson of the book and the template. A lesson is written only if everything
-went well. The rule for the recorded spread is in tests/README.md.
+Without a LESSON, every lesson of the book and the template. A lesson whose code, data and packages
+are those of its record is passed over. Runs that ended are kept in _build/runs, so that a call that
+was interrupted goes on where it stopped. The rules are in tests/README.md.
 """
 
 import argparse
+import ast
+import hashlib
+import json
 import multiprocessing
 import os
 import re
@@ -20,190 +24,360 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import images
 import nbformat
 import output_check
+import probe
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-ROOT = Path(__file__).parent.parent
-OTHER_SEEDS = range(101, 116)  # the recorded runs beside the lesson's own
-CHECK_SEEDS = range(9001, 9999)
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = ROOT / "_build" / "runs"
+SHIFT = 100_003  # between the samplers' seeds of one run and the next
+RECORDED = range(16)  # run 0 has the lesson's own seeds
+UNRECORDED = range(100, 200)
 WORKERS = 2
 # A fork of a threaded process may hang, and so may the notebook client without a limit.
 NEW_PROCESS = multiprocessing.get_context("spawn")
-CELL_TIMEOUT = 180  # seconds
-SEED_LINE = re.compile(r"^SEED = (\d+)$", re.MULTILINE)
+CELL_TIMEOUT = 300  # seconds
+METADATA = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
 
 
 class LessonError(Exception):
     """What is wrong with a lesson, in words for its author."""
 
 
-def run(path, seed=None):
-    """Execute a lesson in a fresh kernel.
+class ProbedClient(NotebookClient):
+    """A notebook client whose kernels hold the probe before the first cell runs."""
 
-    Parameters
-    ----------
-    path : Path of the notebook
-    seed : int that replaces the lesson's SEED, or None to leave it
+    shift = 0
 
-    Returns
-    -------
-    (notebook, seconds) : the executed notebook with cleaned outputs, and the time it took.
+    async def async_start_new_kernel_client(self):
+        client = await super().async_start_new_kernel_client()
+        client.execute(probe.source(self.shift), silent=True, store_history=False)
+        return client
+
+
+# --- Running ----------------------------------------------------------------------------------
+
+
+def code_cells(notebook):
+    """The code cells of a notebook."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def made_from(path, notebook):
+    """A fingerprint of all that a lesson's outputs are made from: code, data, style, packages.
+
+    Comments and the layout of the code are not part of it.
+    """
+    digest = hashlib.sha256()
+    sources = [cell.source for cell in code_cells(notebook)]
+    for source in sources:
+        digest.update(ast.dump(ast.parse(source)).encode() + b"\0")
+    named = {name for s in sources for name in re.findall(r"\.\./[\w./]+", s)}
+    files = [(path.parent / name).resolve() for name in sorted(named)]
+    for file in filter(Path.is_file, files):
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    digest.update("\n".join(re.findall(r"^[\w.-]+==\S+", lock, re.M)).encode())
+    code = (ROOT / "tools" / "probe.py").read_text(encoding="utf-8")
+    digest.update(ast.dump(ast.parse(code)).encode())
+    return digest.hexdigest()
+
+
+def shown(notebook):
+    """A fingerprint of the stored outputs: whether somebody changed them by hand."""
+    outputs = [
+        {k: v for k, v in output.items() if k != "execution_count"}
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+    ]
+    return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+
+
+def run(path, shift=0):
+    """Execute a lesson in a fresh kernel with the samplers' seeds moved by `shift`.
+
+    Returns the executed notebook, with the outputs as the kernel sent them.
     """
     notebook = nbformat.read(path, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if seed is not None:
-        seeded = [cell for cell in code if SEED_LINE.search(cell.source)]
-        if len(seeded) != 1:
-            raise LessonError(f"{path}: needs exactly one line `SEED = <number>`")
-        seeded[0].source = SEED_LINE.sub(f"SEED = {seed}", seeded[0].source)
-    start = time.perf_counter()
+    client = ProbedClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )
+    client.shift = shift
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(RUNS.parent / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     try:
-        NotebookClient(
-            notebook,
-            timeout=CELL_TIMEOUT,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(path.parent)}},
-            record_timing=False,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        ).execute()
+        client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise LessonError(
-            f"{path}: a cell failed (seed {seed or 'of the lesson'})\n{error}"
-        ) from None
-    for number, cell in enumerate(code):
-        cell.outputs, warnings = output_check.clean(cell.outputs)
+        raise LessonError(f"a cell failed (seeds moved by {shift})\n{error}") from None
+    for number, cell in enumerate(code_cells(notebook)):
+        _, _, warnings = output_check.clean(cell.outputs)
         if warnings and "shows-failure" not in cell.metadata.get("tags", []):
             raise LessonError(
-                f"{path}: code cell {number} warns; remove the cause:\n{warnings}"
+                f"code cell {number} (id {cell.id}) warns; remove the cause:\n{warnings}"
             )
-    return notebook, time.perf_counter() - start
+    return notebook
 
 
-def cells_with_numbers(notebook):
-    """For each code cell: (number, cell, printed fragments, printed numbers)."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code):
-        found = output_check.fragments(cell.outputs)
-        yield number, cell, found, output_check.numbers(found)
+def kept_run(path, number):
+    """The outputs of run `number` of a lesson: a list of outputs for each code cell.
 
-
-def record_spread(path, notebook, others):
-    """Write into each `mcmc` cell the mean and sd of its numbers over all runs.
-
-    Raises LessonError where a cell is tagged wrongly: an untagged one that changes with the
-    seed, or one whose words do.
+    A run that was made before from the same code, data and packages is read from _build/runs.
     """
-    problems = []
-    runs = [notebook, *others]
-    for cells in zip(*(cells_with_numbers(run) for run in runs)):
-        number, cell = cells[0][:2]
-        texts = {tuple(output_check.words(c[2])) for c in cells}
-        printed = [tuple(n.text for n in c[3]) for c in cells]
-        tagged = "mcmc" in cell.metadata.get("tags", [])
-        where = f"{path}: code cell {number} (id {cell.id})"
-        if len(texts) > 1:
-            problems.append(
-                f"{where}: its words change with the seed; print them another way"
-            )
-        elif len(set(printed)) > 1 and not tagged:
-            problems.append(f"{where}: changes with the seed; tag it `mcmc`")
-        elif tagged and printed[0]:
-            cell.metadata["monte_carlo"] = spread(printed)
-            if "shows-failure" not in cell.metadata["tags"]:
-                bounds = {
-                    output_check.sampling_bound(n) for c in cells for n in c[3]
-                } - {None, ""}
-                problems += [
-                    f"{where}: with one of the seeds ESS or R-hat is {b}"
-                    for b in bounds
-                ]
-    if problems:
-        raise LessonError("\n".join(problems))
+    key = made_from(path, nbformat.read(path, as_version=4))[:16]
+    file = RUNS / path.parent.name / path.stem / key / f"{number}.json"
+    if file.is_file():
+        return nbformat.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    outputs = [cell.outputs for cell in code_cells(run(path, number * SHIFT))]
+    write(file, json.dumps(outputs))
+    return outputs
 
 
-def spread(printed):
-    """Mean and standard deviation of each printed number over runs (a list of tuples of texts)."""
-    columns = [[float(text) for text in column] for column in zip(*printed)]
-    return {
-        "runs": len(printed),
-        "mean": [float(f"{statistics.fmean(column):.6g}") for column in columns],
-        "sd": [float(f"{statistics.stdev(column):.3g}") for column in columns],
-    }
-
-
-def store(path, notebook):
-    """Write the notebook in one step, with nothing in its metadata that depends on the machine."""
-    notebook.metadata = {
-        "kernelspec": {
-            "display_name": "Python 3 (ipykernel)",
-            "language": "python",
-            "name": "python3",
-        },
-        "language_info": {"name": "python"},
-    }
+def write(file, text):
+    """Write a text file in one step, so that nothing is ever left half-written."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
         "w",
-        dir=path.parent,
+        dir=file.parent,
         suffix=".tmp",
         delete=False,
         encoding="utf-8",
         newline="\n",
-    ) as file:
+    ) as temporary:
         try:
-            nbformat.write(notebook, file)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
+            temporary.write(text)
+            temporary.close()
+            os.chmod(temporary.name, 0o644)
+            os.replace(temporary.name, file)
         except BaseException:
-            os.unlink(file.name)
+            os.unlink(temporary.name)
             raise
 
 
-def execute(path, draft):
-    """Run a lesson, record its spread over seeds, and store it."""
-    notebook, seconds = run(path)
-    print(f"{path}: {seconds:.0f} s", flush=True)
-    for cell in notebook.cells:
-        cell.metadata.pop("monte_carlo", None)
-    if not draft and any(
-        "mcmc" in cell.metadata.get("tags", []) for cell in notebook.cells
-    ):
-        with ProcessPoolExecutor(WORKERS, NEW_PROCESS) as pool:
-            others = [
-                other
-                for other, _ in pool.map(run, [path] * len(OTHER_SEEDS), OTHER_SEEDS)
+# --- Recording --------------------------------------------------------------------------------
+
+
+def record_file(path):
+    """Where the record of a lesson stands: tests/recorded/day2_multilevel/02_beta_binomial.json."""
+    folder = path.resolve().parent
+    return folder.parent / "tests" / "recorded" / folder.name / f"{path.stem}.json"
+
+
+def read_record(path):
+    """The record of a lesson, an empty one if there is none."""
+    file = record_file(path)
+    if not file.is_file():
+        return {"made_from": None, "shown": None, "runs": 0, "cells": {}}
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def spread_of(cell, runs):
+    """How the numbers of one cell move over runs.
+
+    Parameters
+    ----------
+    cell : the code cell
+    runs : a list of its outputs, one item for each run
+
+    Returns
+    -------
+    (dict, list of str) : the spread as output_check.compare takes it, and what is wrong.
+    """
+    problems, spread = [], {}
+    pieces = []
+    for outputs in runs:
+        kept, report, _ = output_check.clean(outputs)
+        pieces.append({f.where: f for f in output_check.fragments(kept, report)})
+    failing = "shows-failure" in cell.metadata.get("tags", [])
+    for where in dict.fromkeys(where for found in pieces for where in found):
+        versions = [found.get(where) for found in pieces]
+        hidden = any(version and version.hidden for version in versions)
+        texts = {version and output_check.words([version])[0] for version in versions}
+        if len(texts) > 1:
+            if hidden:
+                spread[where] = None
+            else:
+                problems.append(f"{where}: its words change with the seed")
+            continue
+        columns = list(zip(*(output_check.numbers([v]) for v in versions)))
+        moves = [_mean_and_sd(column) for column in columns]
+        if any(moves):
+            spread[where] = moves
+        if not failing:
+            bounds = {output_check.sampling_bound(n) for c in columns for n in c}
+            problems += [
+                f"{where}: with one of the seeds ESS or R-hat is {bound}"
+                for bound in bounds - {None, ""}
             ]
-        record_spread(path, notebook, others)
-        print(f"{path}: spread recorded over {len(others) + 1} seeds", flush=True)
-    store(path, notebook)
+    return spread, problems
+
+
+def _mean_and_sd(column):
+    """Mean and standard deviation of one number over runs; None if it never moved."""
+    if len({number.text for number in column}) == 1:
+        return None
+    values = [number.value for number in column]
+    mean, sd = statistics.fmean(values), statistics.stdev(values)
+    return [float(f"{mean:.10g}"), float(f"{sd:.3g}")]
+
+
+def record(path, notebook, runs):
+    """Put the outputs of the first run into a notebook, and make the record of all runs.
+
+    A cell whose stored outputs agree with the first run keeps them.
+
+    Returns
+    -------
+    dict : the record, as it is stored in tests/recorded.
+    """
+    before, cells, problems = read_record(path)["cells"], {}, []
+    for number, cell in enumerate(code_cells(notebook)):
+        versions = [outputs[number] for outputs in runs]
+        spread, wrong = spread_of(cell, versions)
+        problems += [f"code cell {number} (id {cell.id}), {each}" for each in wrong]
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != "mcmc"]
+        if any(spread.values()):
+            tags.append("mcmc")
+        cell.metadata.pop("tags", None)
+        cell.metadata.pop("monte_carlo", None)
+        if tags:
+            cell.metadata["tags"] = sorted(tags)
+        kept, report, _ = output_check.clean(versions[0])
+        entry = {"report": before.get(cell.id, {}).get("report", {}), "spread": spread}
+        if cell.execution_count is None or output_check.compare(
+            cell.outputs, versions[0], tags, entry, len(runs), cell.source
+        ):
+            cell.outputs, entry["report"] = kept, report
+        cell.outputs = images.smaller(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number + 1
+        cell.execution_count = number + 1
+        if entry := {key: value for key, value in entry.items() if value}:
+            cells[cell.id] = entry
+    if problems:
+        raise LessonError("\n".join(problems))
+    notebook.metadata = METADATA
+    return {
+        "made_from": made_from(path, notebook),
+        "shown": shown(notebook),
+        "runs": len(runs),
+        "cells": cells,
+    }
+
+
+def record_text(entries):
+    """A record as JSON with one place a line, so that a change shows where it is."""
+    cells = []
+    for cell, parts in entries["cells"].items():
+        sections = []
+        for name, places in parts.items():
+            lines = [f"   {_json(where)}: {_json(v)}" for where, v in places.items()]
+            sections.append(f'  "{name}": {{\n' + ",\n".join(lines) + "\n  }")
+        cells.append(f" {_json(cell)}: {{\n" + ",\n".join(sections) + "\n }")
+    head = [f'"{k}": {_json(v)},' for k, v in entries.items() if k != "cells"]
+    return "\n".join(["{", *head, '"cells": {', ",\n".join(cells), "}", "}", ""])
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False)
+
+
+def weak_numbers(cells):
+    """For each cell, how many moving numbers would accept half or twice their mean."""
+    for cell, parts in cells.items():
+        moving = [
+            (mean, sd)
+            for where, moves in parts.get("spread", {}).items()
+            if moves and where not in parts.get("report", {})
+            for mean, sd in filter(None, moves)
+        ]
+        weak = sum(output_check.BOUND * sd >= abs(mean) / 2 for mean, sd in moving)
+        if weak:
+            yield f"cell {cell}: {weak} of {len(moving)} moving numbers would accept half or twice"
+
+
+def execute(path, draft):
+    """Run a lesson, record its spread over seeds, and store both."""
+    notebook = nbformat.read(path, as_version=4)
+    before = read_record(path)
+    now = (made_from(path, notebook), shown(notebook))
+    if (before["made_from"], before.get("shown")) == now and not draft:
+        print(f"{path}: nothing has changed", flush=True)
+        return
+    start = time.perf_counter()
+    with ProcessPoolExecutor(WORKERS, NEW_PROCESS) as pool:
+        first = range(1) if draft else RECORDED[:2]
+        runs = list(pool.map(kept_run, [path] * len(first), first))
+        if not draft and any(
+            spread_of(cell, versions)[0]
+            for cell, *versions in zip(code_cells(notebook), *runs)
+        ):
+            others = RECORDED[2:]
+            runs += pool.map(kept_run, [path] * len(others), others)
+    entries = record(path, notebook, runs)
+    if draft:
+        entries["made_from"] = None
+    write(record_file(path), record_text(entries))
+    write(path, nbformat.writes(notebook) + "\n")
+    seconds = time.perf_counter() - start
+    print(f"{path}: {len(runs)} runs stored after {seconds:.0f} s", flush=True)
+    for line in weak_numbers(entries["cells"]):
+        print(f"  {line}")
+
+
+# --- Checking with other seeds ----------------------------------------------------------------
 
 
 def check(path, count):
-    """Compare `count` runs with new seeds to the stored outputs; returns the number of alarms."""
-    stored = nbformat.read(path, as_version=4)
-    code = [cell for cell in stored.cells if cell.cell_type == "code"]
-    alarms = compared = 0
+    """Compare `count` runs with unrecorded seeds to the stored outputs.
+
+    An alarm counts if the next runs raise it too, as in the tests. Returns the number of alarms.
+    """
+    notebook, entries = nbformat.read(path, as_version=4), read_record(path)
+    seeds = UNRECORDED[: max(count, output_check.LOOKS)]
     with ProcessPoolExecutor(WORKERS, NEW_PROCESS) as pool:
-        for seed, (fresh, _) in zip(
-            CHECK_SEEDS, pool.map(run, [path] * count, CHECK_SEEDS)
-        ):
-            for number, cell, _, printed in cells_with_numbers(fresh):
-                tags, record = (
-                    cell.metadata.get("tags", []),
-                    cell.metadata.get("monte_carlo"),
+        runs = list(pool.map(kept_run, [path] * len(seeds), seeds))
+    alarms = first_alarms = compared = 0
+    for number, cell in enumerate(code_cells(notebook)):
+        entry = entries["cells"].get(cell.id)
+        tags = cell.metadata.get("tags", [])
+        found = [
+            output_check.compare(
+                cell.outputs, outputs[number], tags, entry, entries["runs"], cell.source
+            )
+            for outputs in runs
+        ]
+        for index in range(count):
+            kept, report, _ = output_check.clean(runs[index][number])
+            compared += len(output_check.numbers(output_check.fragments(kept, report)))
+            first_alarms += len(found[index])
+            looks = [
+                found[(index + k) % len(runs)] for k in range(1, output_check.LOOKS)
+            ]
+            for problem in output_check.confirmed(found[index], looks):
+                alarms += 1
+                print(
+                    f"run {seeds[index]}, {path}, code cell {number} (id {cell.id}): {problem}"
                 )
-                compared += len(printed)
-                for problem in output_check.compare(
-                    code[number].outputs, cell.outputs, tags, record
-                ):
-                    alarms += 1
-                    print(
-                        f"seed {seed}, {path}, code cell {number} (id {cell.id}): {problem}"
-                    )
     print(
-        f"{path}: {count} other seeds, {compared} numbers compared, {alarms} false alarms"
+        f"{path}: {count} other seeds, {compared} numbers compared, "
+        f"{first_alarms} at first sight, {alarms} false alarms",
+        flush=True,
     )
     return alarms
 
@@ -211,30 +385,34 @@ def check(path, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lessons", nargs="*", type=Path, metavar="LESSON")
-    parser.add_argument(
-        "--draft", action="store_true", help="store outputs without the spread"
-    )
-    parser.add_argument(
-        "--check", type=int, metavar="N", help="compare N new seeds, store nothing"
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--draft", action="store_true", help="store outputs of one run")
+    mode.add_argument(
+        "--check", type=int, metavar="N", help="compare N other seeds, store nothing"
     )
     arguments = parser.parse_args()
+    if arguments.check is not None and arguments.check < 1:
+        parser.error("--check takes a whole number from 1 on; nothing was run")
     lessons = arguments.lessons or sorted(
-        [*ROOT.glob("day*/*.ipynb"), *ROOT.glob("template/*.ipynb")]
+        [*ROOT.glob("day*/[0-9][0-9]_*.ipynb"), *ROOT.glob("template/*.ipynb")]
     )
     for path in lessons:
         if not path.is_file():
             sys.exit(
                 f"There is no lesson {path}; name a notebook, such as template/NN_topic.ipynb."
             )
-    alarms = 0
-    try:
-        for path in lessons:
+    alarms, failed = 0, []
+    for path in lessons:
+        try:
             if arguments.check:
                 alarms += check(path, arguments.check)
             else:
                 execute(path, arguments.draft)
-    except LessonError as error:
-        sys.exit(f"Nothing was stored. {error}")
+        except LessonError as error:
+            failed.append(path)
+            print(f"{path}: not stored. {error}", file=sys.stderr, flush=True)
+    if failed:
+        sys.exit(f"Not stored: {', '.join(map(str, failed))}. All others went well.")
     sys.exit(1 if alarms else 0)
 
 
