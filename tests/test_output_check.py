@@ -168,6 +168,9 @@ def test_progress_goes_and_rich_tables_stay():
         widget(
             **{"text/html": f"{RICH}Sampling ━━━━━━╸ 50 %</pre>", "text/plain": "x"}
         ),
+        widget(
+            **{"text/html": f"{RICH} Progress Draw\n Elapsed</pre>", "text/plain": "x"}
+        ),
     ]
     assert output_check.clean(outputs) == ([], {}, "")
     rich = widget(**{"text/html": f"{RICH}mu ~ Normal(0, 5)</pre>", "text/plain": "x"})

@@ -51,7 +51,9 @@ SAMPLER_LOG = re.compile(
     r"|\s*\d+%\|.*\|.*"
 )
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-BAR = re.compile(r"[━╸╺█]{3}")
+BAR = re.compile(
+    r"[━╸╺█]{3}|Progress\b.*\bElapsed", re.DOTALL
+)  # or the head of a table of bars
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def clean(outputs):
 
 
 def _is_progress(kind, data):
-    """Whether an output is a progress display: a widget, a drawn bar, or the empty frame of one."""
+    """Whether an output is a progress display: a widget, drawn bars, or a frame without them."""
     if "application/vnd.jupyter.widget-view+json" in data:
         return True
     if kind != "display_data" or any(name.startswith("image/") for name in data):
