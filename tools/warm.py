@@ -75,11 +75,13 @@ def compile_kernels():
     import pytensor
     import pytensor.tensor as pt
 
-    rows = pt.constant(np.ones((3, 2)))
-    for matrix in [rows, rows.T]:
-        column = pt.matrix(shape=(None, 1))
-        product = pytensor.function([column], pt.dot(matrix, column), mode="NUMBA")
-        product(np.ones((matrix.type.shape[1], 1)))
+    # Whole numbers: dummies of categories, in a formula without an intercept.
+    for numbers in ["float64", "int64"]:
+        rows = pt.constant(np.ones((3, 2), dtype=numbers))
+        for matrix in [rows, rows.T]:
+            column = pt.matrix(shape=(None, 1))
+            product = pytensor.function([column], pt.dot(matrix, column), mode="NUMBA")
+            product(np.ones((matrix.type.shape[1], 1)))
 
 
 def main():
