@@ -289,6 +289,26 @@ def test_a_wrong_figure_is_caught(right, wrong):
     assert messages([figure(right)], [figure(wrong)], record=record)
 
 
+def test_numbers_along_an_axis_may_follow_its_limits():
+    def figure(low, ticks):
+        report = {
+            "axes 1, x axis": f"linear, from {low} to 9",
+            "axes 1, x axis, ticks": ticks,
+        }
+        return report, [
+            new_output("display_data", {"image/png": "a", probe.MIME: report})
+        ]
+
+    report, stored = figure(1.5, "0 | 5 | 10")
+    _, fresh = figure(1.6, "5 | 10")
+    record = moves((1.5, 0.1), None, where="axes 1, x axis") | {"report": report}
+    assert messages(stored, fresh, record=record) == []
+    assert messages(stored, fresh, record={"report": report})
+    report, stored = figure(1.5, "Boston | Chicago")
+    _, fresh = figure(1.6, "Chicago | Boston")
+    assert messages(stored, fresh, record=record | {"report": report})
+
+
 def densities(sd=1.0, order=(0, 1, 2)):
     """The report on a small multilevel model."""
     with pm.Model() as model:
