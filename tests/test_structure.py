@@ -14,6 +14,7 @@ from base64 import b64decode
 from decimal import Decimal
 from statistics import NormalDist
 
+import execute
 import nbformat
 import output_check
 import pytest
@@ -37,14 +38,6 @@ from lessons import (
     slug,
 )
 
-NOTEBOOK_METADATA = {
-    "kernelspec": {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    },
-    "language_info": {"name": "python"},
-}
 CELL_METADATA = {"tags", "mystnb"}
 TAGS = {"mcmc", "shows-failure", "hide-input"}
 CELLS = range(15, 51)
@@ -139,8 +132,8 @@ def is_a_valid_notebook(lesson):
 
 @rule
 def notebook_metadata_are_the_same_everywhere(lesson):
-    if lesson.notebook.metadata != NOTEBOOK_METADATA:
-        yield None, f"set the notebook's metadata to {json.dumps(NOTEBOOK_METADATA)}"
+    if lesson.notebook.metadata != execute.METADATA:
+        yield None, f"set the notebook's metadata to {json.dumps(execute.METADATA)}"
 
 
 @rule
