@@ -24,9 +24,6 @@ LESSON_SECONDS = 120
 CELL_SECONDS = 45
 LESSON_MEGABYTES = 1300
 SHOWN = {"display_data", "execute_result", "stream", "error"}
-FURTHER_LOOKS = range(
-    900, 900 + output_check.LOOKS - 1
-)  # numbers of runs, see execute.py
 
 
 @pytest.hookimpl(wrapper=True)
@@ -95,7 +92,8 @@ class LessonCell(IPyNbCell):
             output_from_msg(m) for m in self.parent.heard if m["msg_type"] in SHOWN
         ]
         looks = [
-            functools.partial(self.problems_in_run, number) for number in FURTHER_LOOKS
+            functools.partial(self.problems_in_run, number)
+            for number in execute.FURTHER_LOOKS
         ]
         problems = output_check.confirmed(self.problems(fresh), looks)
         where = (

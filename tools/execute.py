@@ -36,6 +36,7 @@ RUNS = ROOT / "_build" / "runs"
 SHIFT = 100_003  # between the samplers' seeds of one run and the next
 RECORDED = range(16)  # run 0 has the lesson's own seeds
 UNRECORDED = range(100, 200)
+FURTHER_LOOKS = range(900, 900 + output_check.LOOKS - 1)  # the tests' own
 WORKERS = 2
 # A fork of a threaded process may hang, and so may the notebook client without a limit.
 NEW_PROCESS = multiprocessing.get_context("spawn")

@@ -75,7 +75,7 @@ def caught(error):
 
             for cell, problems in enumerate(first):
                 further = [
-                    partial(look, 900 + k, cell) for k in range(output_check.LOOKS - 1)
+                    partial(look, number, cell) for number in execute.FURTHER_LOOKS
                 ]
                 if counted := output_check.confirmed(problems, further):
                     return f"cell {cell}, {counted[0]}"
