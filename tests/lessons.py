@@ -17,6 +17,32 @@ ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted(ROOT.glob("day*/[0-9][0-9]_*.ipynb"))
 TEMPLATE = ROOT / "template/NN_topic.ipynb"
 
+# Lessons that still have the form from before the core was parted from what goes deeper.
+OLD_FORM = (
+    "day1_bayes/01_bayes_rule.ipynb",
+    "day1_bayes/02_likelihood.ipynb",
+    "day1_bayes/03_prior_to_posterior.ipynb",
+    "day1_bayes/04_summaries_and_prediction.ipynb",
+    "day1_bayes/05_first_pymc_model.ipynb",
+    "day1_bayes/06_marginal_likelihood.ipynb",
+    "day1_bayes/07_out_of_sample.ipynb",
+    "day2_multilevel/01_why_multilevel.ipynb",
+    "day2_multilevel/02_beta_binomial.ipynb",
+    "day2_multilevel/03_hyperpriors_and_exchangeability.ipynb",
+    "day2_multilevel/04_empirical_bayes.ipynb",
+    "day2_multilevel/05_hierarchical_normal.ipynb",
+    "day2_multilevel/06_pooling_and_shrinkage.ipynb",
+    "day3_lmm/01_linear_models.ipynb",
+    "day3_lmm/02_probabilistic_programming.ipynb",
+    "day3_lmm/03_mcmc_from_scratch.ipynb",
+    "day3_lmm/04_hmc_and_diagnostics.ipynb",
+    "day3_lmm/05_varying_intercepts_and_slopes.ipynb",
+    "day3_lmm/06_one_model_many_faces.ipynb",
+    "day3_lmm/07_fixed_and_random.ipynb",
+    "day3_lmm/08_crossed_and_nested.ipynb",
+    "day3_lmm/09_beyond_repeated_measures_anova.ipynb",
+)
+
 DIRECTIVE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\} *(?P<argument>[^\n]*)\n"
     r"(?P<options>(?::[\w-]+:[^\n]*\n)*)(?P<body>.*?)^(?P=fence)[ \t]*$",
@@ -28,6 +54,15 @@ LABEL = re.compile(
     r"^\(([\w:-]+)\)=|^:(?:label|name): *(\S+)|^\$\$ *\(([\w:-]+)\)", re.MULTILINE
 )
 NUMBER = re.compile(r"(?<![\w.])\d*\.?\d+(?:e[+-]?\d+)?(?!\w|\.?\d)", re.IGNORECASE)
+MINUTES = re.compile(
+    r"^\*\*Core\*\* (\d+) min · \*\*Exercises\*\* (\d+) min · "
+    r"\*\*Going deeper\*\* (\d+) min · \*\*Builds on\*\* \S",
+    re.MULTILINE,
+)
+OLD_MINUTES = re.compile(
+    r"^\*\*Teaching\*\* (\d+) min · \*\*Exercises\*\* (\d+) min · \*\*Builds on\*\* \S",
+    re.MULTILINE,
+)
 FIGURE_REPR = re.compile(r"<Figure size .*>")
 
 
@@ -39,6 +74,20 @@ class Directive(NamedTuple):
     argument: str
     options: dict
     body: str
+
+
+class Weight(NamedTuple):
+    """How much some cells hold, the solutions of exercises left out."""
+
+    words: int
+    lines: int
+    cells: int
+    figures: int
+
+    @property
+    def minutes(self):
+        """How long it takes to teach, as two complete readings have shown."""
+        return round(self.words / 100 + self.lines / 7)
 
 
 class Cell:
@@ -127,6 +176,7 @@ class Lesson:
         self.notebook = notebook or nbformat.read(path, as_version=4)
         self.is_template = path == TEMPLATE
         self.name = path.relative_to(ROOT).as_posix()
+        self.is_old = self.name in OLD_FORM
         self.cells = list(number_cells(self.notebook.cells))
         self.code = [cell for cell in self.cells if cell.kind == "code"]
         self.markdown = [cell for cell in self.cells if cell.kind == "markdown"]
@@ -225,15 +275,51 @@ class Lesson:
         return found
 
     def section(self, title):
-        """The cells under the `## title` heading, up to the next `##` heading."""
-        cells, inside = [], False
+        """The cells under the heading `title`, up to the next heading of its level or above."""
+        cells, depth = [], 0
         for cell in self.cells:
             for level, text in cell.headings if cell.kind == "markdown" else []:
-                if level <= 2:
-                    inside = text == title
-            if inside:
+                if text == title:
+                    depth = level
+                elif level <= depth:
+                    depth = 0
+            if depth:
                 cells.append(cell)
         return cells
+
+    @cached_property
+    def core(self):
+        """The cells before `## Going deeper`."""
+        return self.cells[: len(self.cells) - len(self.deeper)]
+
+    @cached_property
+    def deeper(self):
+        """The cells from `## Going deeper` to the end."""
+        starts = (c.index for c in self.markdown if (2, "Going deeper") in c.headings)
+        return self.cells[next(starts, len(self.cells)) :]
+
+    @cached_property
+    def minutes(self):
+        """The minutes in its box: core, exercises, going deeper. Old form: the first two."""
+        form = OLD_MINUTES if self.is_old else MINUTES
+        found = form.search(self.cells[1].source)
+        return [int(number) for number in found.groups()] if found else None
+
+
+def weigh(cells):
+    """The weight of some cells of a lesson."""
+    words = lines = code = figures = 0
+    inside = False  # a solution
+    for cell in cells:
+        if cell.kind == "markdown":
+            before, opens, _ = cell.source.partition("{solution-start}")
+            words += 0 if inside else len(before.split())
+            inside = bool(inside or opens) and "{solution-end}" not in cell.source
+        elif not inside:
+            lines += sum(bool(line.strip()) for line in cell.source.splitlines())
+            code += 1
+            figures += bool(cell.figures)
+    return Weight(words, lines, code, figures)
 
 
 def number_cells(nodes):

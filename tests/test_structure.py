@@ -2,7 +2,8 @@
 
 A rule is a generator that takes a `Lesson` and yields `(cell, what is wrong and what to do)` for
 each breach; `cell` is None where the whole notebook is meant. The template must follow every rule
-too, and test_structure_catches.py breaks it on purpose to prove that each rule can fail.
+too, and test_structure_catches.py breaks it on purpose to prove that each rule can fail. Lessons
+that `OLD_FORM` in lessons.py lists are exempt from the rules marked `@new_form`.
 """
 
 import ast
@@ -22,11 +23,14 @@ import yaml
 from lessons import (
     LESSONS,
     LINK,
+    OLD_FORM,
     ROOT,
     TEMPLATE,
     Lesson,
+    Weight,
     agrees,
     bibliography,
+    book,
     calls,
     glossary,
     keywords,
@@ -36,18 +40,28 @@ from lessons import (
     numbers_in_code,
     sentences,
     slug,
+    weigh,
+    without_code_blocks,
 )
 
 CELL_METADATA = {"tags", "mystnb"}
-TAGS = {"mcmc", "shows-failure", "hide-input"}
-CELLS = range(15, 51)
+TAGS = {"mcmc", "shows-failure", "hide-input", "hide-cell"}
 LINES_IN_CELL = 20
-LAST_SECTIONS = ["Check", "Exercises", "Take-away", "Further reading"]
-VAGUE_VERBS = {"understand", "know", "learn", "appreciate", "grasp", "be", "have"}
-TEACHING = re.compile(
-    r"^\*\*Teaching\*\* (\d+) min · \*\*Exercises\*\* (\d+) min · \*\*Builds on\*\* \S",
-    re.MULTILINE,
+LAST_SECTIONS = ["Exercises", "Take-away", "Going deeper", "Further reading"]
+CORE = Weight(words=2200, lines=180, cells=24, figures=8)  # at most
+IDEAS = 3  # sections of a core beside the data, exercises and take-away
+MAY_STOP = (
+    "*Class may stop here. "
+    "Nothing in the core of this or a later lesson needs what follows.*"
 )
+IDIOMS = re.compile(r'\.reshape\(|\[:, None|\[None|transpose\("sample"|einsum')
+PREDICTION = re.compile(r"\.predict\(|sample_posterior_predictive|interpret\.")
+LIBRARY_FIGURE = re.compile(
+    r"az\.plot_|sns\.|so\.Plot|interpret\.plot_|\.graph\(|model_to_graphviz"
+)
+TEACHING, DAY = 300, 360  # minutes of a day's core path: without and with exercises
+FURTHER = " (further)"  # ends the title of a further lesson in the contents
+VAGUE_VERBS = {"understand", "know", "learn", "appreciate", "grasp", "be", "have"}
 MAX_NOTEBOOK, MAX_FIGURE, MAX_TEXT = 3_000_000, 300_000, 20_000
 MAX_COLUMNS = 12
 RECURS = 0.5  # of the runs with other seeds give a number quoted in the text
@@ -95,12 +109,18 @@ REFERENCE = re.compile(
 )
 DECIMAL = re.compile(r"(?<![\w.])(\d*\.\d+)(?!\w|\.\d)(\s?%)?")
 
-RULES = []
+RULES, NEW_FORM_RULES = [], []
 
 
 def rule(function):
-    """Register a rule."""
+    """Register a rule of every lesson."""
     RULES.append(function)
+    return function
+
+
+def new_form(function):
+    """Register a rule of every lesson but those in OLD_FORM."""
+    NEW_FORM_RULES.append(function)
     return function
 
 
@@ -200,32 +220,15 @@ def second_cell_is_the_objectives_box(lesson):
         )
         return
     verbs = re.findall(r"^- +(\S+)", box.body, re.MULTILINE)
-    if not 3 <= len(verbs) <= 5:
-        yield cell, f"list 3 to 5 things the reader can do, not {len(verbs)}"
+    most = 5 if lesson.is_old else 4
+    if not 3 <= len(verbs) <= most:
+        yield cell, f"list 3 to {most} things the reader can do, not {len(verbs)}"
     for verb in verbs:
         if not re.fullmatch("[a-z-]+", verb) or verb in VAGUE_VERBS:
             yield (
                 cell,
                 f"start with a small-letter verb for something one can watch, not `{verb}`",
             )
-    minutes = TEACHING.search(box.body)
-    if not minutes:
-        yield (
-            cell,
-            "add `**Teaching** 45 min · **Exercises** 30 min · **Builds on** ...`",
-        )
-    elif not 15 <= int(minutes[1]) <= 60:
-        yield cell, "teach for 15 to 60 minutes: split or join lessons"
-
-
-@rule
-def has_a_sensible_length(lesson):
-    count = next((c.index for c in lesson.markdown if (2, "Check") in c.headings), 0)
-    if count not in CELLS:
-        yield (
-            None,
-            f"{count} cells before `## Check`; aim at 15-35, at most {CELLS[-1]}",
-        )
 
 
 @rule
@@ -247,10 +250,11 @@ def closes_with_the_fixed_sections(lesson):
     sections = [
         text for cell in lesson.markdown for level, text in cell.headings if level == 2
     ]
-    if sections[-4:] != LAST_SECTIONS:
+    last = OLD_LAST_SECTIONS if lesson.is_old else LAST_SECTIONS
+    if sections[-4:] != last:
         yield (
             None,
-            f"end with the sections {LAST_SECTIONS}, in this order, not {sections[-4:]}",
+            f"end with the sections {last}, in this order, not {sections[-4:]}",
         )
     if len(sections) < 6:
         yield None, "split the body of the lesson into at least two `##` sections"
@@ -294,12 +298,12 @@ def boxes_and_directives_are_closed(lesson):
 def check_compares_with_published_numbers(lesson):
     code = [cell for cell in lesson.section("Check") if cell.kind == "code"]
     if not any("../data/published.csv" in cell.source for cell in code):
-        yield None, "read ../data/published.csv in the section `## Check`"
+        yield None, "read ../data/published.csv in the section `Check`"
     if not any(numbers(cell.printed) for cell in code):
-        yield None, "show the published numbers beside ours in the section `## Check`"
+        yield None, "show the published numbers beside ours in the section `Check`"
     prose = "\n".join(cell.source for cell in lesson.cells if cell.kind == "markdown")
     # The text after the tables may share its cell with the next heading.
-    says_all = re.search(r"^## Check$(?:(?!^## ).)*?All agree", prose, re.M | re.S)
+    says_all = re.search(r"^###? Check$(?:(?!^###? ).)*?All agree", prose, re.M | re.S)
     for cell in code:
         if says_all and re.search(r"\bFalse\b", cell.printed):
             yield (
@@ -312,8 +316,6 @@ def check_compares_with_published_numbers(lesson):
 def exercises_have_labels_and_solutions(lesson):
     exercises = lesson.directives("exercise")
     starts = [start.argument for start in lesson.directives("solution-start")]
-    if not 3 <= len(exercises) <= 5:
-        yield None, f"write 3 to 5 `{{exercise}}` directives, not {len(exercises)}"
     labels = [exercise.options.get("label") for exercise in exercises]
     for exercise, label in zip(exercises, labels, strict=True):
         if not label or not label.startswith("ex-"):
@@ -323,7 +325,10 @@ def exercises_have_labels_and_solutions(lesson):
                 exercise.cell,
                 f"write one `{{solution-start}} {label}` ... `{{solution-end}}`",
             )
-        if exercise.cell not in lesson.section("Exercises"):
+        if exercise.cell not in [
+            *lesson.section("Exercises"),
+            *lesson.section("More exercises"),
+        ]:
             yield exercise.cell, "move the exercise under `## Exercises`"
     for start in lesson.directives("solution-start"):
         if start.argument not in labels:
@@ -377,6 +382,174 @@ def has_no_notes_left_for_the_author(lesson):
             yield cell, "finish what is marked as open"
         if "For the author" in cell.source and not lesson.is_template:
             yield cell, "remove the template's note for the author"
+
+
+# --- Core and going deeper --------------------------------------------------------------------
+
+
+@new_form
+def states_its_minutes(lesson):
+    cell = lesson.cells[1]
+    if not lesson.minutes:
+        yield (
+            cell,
+            "add `**Core** 38 min · **Exercises** 20 min · **Going deeper** 15 min · "
+            "**Builds on** ...`",
+        )
+        return
+    core, exercises, deeper = lesson.minutes
+    for part, stated, cells in [
+        ("Core", core, lesson.core),
+        ("Going deeper", deeper, lesson.deeper),
+    ]:
+        if abs(stated - weigh(cells).minutes) > 1:
+            yield (
+                cell,
+                f"**{part}** takes {weigh(cells).minutes} min, counting words and lines",
+            )
+    total = sum(minutes or 0 for _, minutes in core_exercises(lesson))
+    if exercises != total:
+        yield cell, f"**Exercises** take {total} min, adding up what they state"
+
+
+@new_form
+def core_is_within_its_budget(lesson):
+    for what, amount, most in zip(Weight._fields, weigh(lesson.core), CORE):
+        if amount > most:
+            yield (
+                None,
+                f"the core has {amount} {what}, at most {most}: move some to "
+                "`## Going deeper`, or make two lessons",
+            )
+    sections = [
+        text
+        for cell in lesson.core
+        for level, text in (cell.headings if cell.kind == "markdown" else [])
+        if level == 2 and text not in ("The data", "Exercises", "Take-away")
+    ]
+    if len(sections) > IDEAS:
+        yield None, f"the core has the sections {sections}: at most {IDEAS} ideas"
+
+
+@new_form
+def going_deeper_says_what_it_adds(lesson):
+    if not lesson.deeper:
+        yield None, "part what goes deeper from the core: `## Going deeper`"
+        return
+    first, titles = lesson.deeper[0], []
+    if not f"{first.source}\n\n".startswith(f"## Going deeper\n\n{MAY_STOP}\n\n"):
+        yield first, f"begin the cell with `## Going deeper`, empty line, `{MAY_STOP}`"
+    for cell in lesson.section("Going deeper"):
+        text = without_code_blocks(cell.source) if cell.kind == "markdown" else ""
+        for title, paragraph in re.findall(
+            r"^### +(.+)\n*((?:.+\n?)*)", text, re.MULTILINE
+        ):
+            titles.append(title.strip())
+            in_italics = re.fullmatch(r"\*(?!\*)[^*]+\*", paragraph.strip())
+            if titles[-1] not in ("Check", "More exercises") and not (
+                in_italics and sentences(paragraph) == 1
+            ):
+                yield (
+                    cell,
+                    f"below `### {titles[-1]}` say in one sentence, a paragraph in "
+                    "*italics*, what the section adds and for whom",
+                )
+    if titles[-1:] != ["Check"]:
+        yield None, "end `## Going deeper` with `### Check`"
+
+
+@new_form
+def exercises_fit_the_class(lesson):
+    exercises = list(core_exercises(lesson))
+    if len(exercises) not in (2, 3):
+        yield (
+            None,
+            f"write 2 or 3 exercises under `## Exercises`, not {len(exercises)}; "
+            "others go under `### More exercises`",
+        )
+    for exercise, minutes in exercises:
+        if minutes is None:
+            yield (
+                exercise.cell,
+                "begin the first exercise with `*In class, 8 min.*`, others with `*10 min.*`",
+            )
+    for exercise, _ in exercises[:1]:
+        blocks = re.findall(r"^```python\n(.*?)^```", exercise.body, re.M | re.S)
+        if not any("..." in block for block in blocks):
+            yield (
+                exercise.cell,
+                "give the class a skeleton: a ```python block with `...` to fill in",
+            )
+    if not any(cell.kind == "code" and cell.in_solution for cell in lesson.core):
+        yield None, "at least one solution in the core must hold code that was run"
+
+
+@new_form
+def core_handles_draws_by_name(lesson):
+    for cell in lesson.core:
+        if cell.kind == "code" and (found := IDIOMS.search(cell.source)):
+            yield (
+                cell,
+                f"`{found[0]}`: name the dimensions, as in `.sel(...)`, "
+                '`.mean("sample")`, `.quantile([...], "sample")`',
+            )
+
+
+@new_form
+def core_uses_the_library(lesson):
+    if not any(
+        lesson.is_fit(function) or function in lesson.fitters[1]
+        for cell in lesson.core
+        if cell.kind == "code"
+        for _, function in calls(cell.tree)
+    ):
+        return
+    code = "\n".join(cell.source for cell in lesson.code)
+    if not PREDICTION.search(code):
+        yield (
+            None,
+            "predict with the library: model.predict, bmb.interpret, "
+            "pm.sample_posterior_predictive",
+        )
+    if len(LIBRARY_FIGURE.findall(code)) < 2:
+        yield (
+            None,
+            "let ArviZ, seaborn, Bambi or graphviz draw at least two of the figures",
+        )
+
+
+@new_form
+def code_that_draws_or_checks_is_hidden(lesson):
+    check = lesson.section("Check")
+    for cell in lesson.code:
+        draws = re.search(r"\bplt\.(subplots|figure)\(", cell.source)
+        if cell in check and "hide-cell" not in cell.tags:
+            yield cell, "tag the cells of `### Check` with `hide-cell`"
+        elif cell not in check and draws and "hide-input" not in cell.tags:
+            yield cell, f"`{draws[0]}`: draw in a cell with the tag `hide-input`"
+
+
+# --- The old form: goes when OLD_FORM is empty ------------------------------------------------
+
+OLD_LAST_SECTIONS = ["Check", "Exercises", "Take-away", "Further reading"]
+OLD_CELLS = range(15, 51)
+
+
+def old_form_is_kept(lesson):
+    """The only rule of its own of a lesson in OLD_FORM."""
+    if not lesson.minutes:
+        yield (
+            lesson.cells[1],
+            "add `**Teaching** 45 min · **Exercises** 30 min · **Builds on** ...`",
+        )
+    elif not 15 <= lesson.minutes[0] <= 60:
+        yield lesson.cells[1], "teach for 15 to 60 minutes: split or join lessons"
+    count = next((c.index for c in lesson.markdown if (2, "Check") in c.headings), 0)
+    if count not in OLD_CELLS:
+        yield None, f"{count} cells before `## Check`; at most {OLD_CELLS[-1]}"
+    exercises = len(lesson.directives("exercise"))
+    if not 3 <= exercises <= 5:
+        yield None, f"write 3 to 5 `{{exercise}}` directives, not {exercises}"
 
 
 # --- Code -------------------------------------------------------------------------------------
@@ -531,12 +704,23 @@ def diagnoses_are_clean(lesson):
     for cell in lesson.code:
         if "shows-failure" in cell.tags or "az.diagnose(" not in cell.source:
             continue
-        verdicts = cell.printed.count("R-hat\n")
-        if not verdicts or cell.printed.count("no problems detected") != verdicts:
+        verdicts = len(re.findall(r"R-hat\n|problems: ", cell.printed))
+        clean = len(
+            re.findall(r"no problems detected|problems: False$", cell.printed, re.M)
+        )
+        if not verdicts or clean != verdicts:
             yield (
                 cell,
                 "az.diagnose finds a problem: mend the fit, or tag the cell `shows-failure`",
             )
+        for call, function in calls(cell.tree):
+            shown_as = f"'problems:', {ast.unparse(call)})"
+            if (
+                function == "az.diagnose"
+                and "show_diagnostics" in keywords(call)
+                and shown_as not in ast.unparse(cell.tree)
+            ):
+                yield cell, f'show the verdict: print("problems:", {ast.unparse(call)})'
 
 
 # --- Outputs ----------------------------------------------------------------------------------
@@ -806,6 +990,16 @@ def numbers_quoted_from_draws_recur(lesson):
 # --- What the rules use -----------------------------------------------------------------------
 
 
+def core_exercises(lesson):
+    """(exercise, the minutes it states, if any) of those under `## Exercises`."""
+    cells = lesson.section("Exercises")
+    found = [e for e in lesson.directives("exercise") if e.cell in cells]
+    for number, exercise in enumerate(found):
+        form = r"\*(\d+) min\.\*" if number else r"\*In class, (\d+) min\.\*"
+        minutes = re.match(form, exercise.body.lstrip())
+        yield exercise, minutes and int(minutes[1])
+
+
 def shown(cell):
     """Every text among a cell's outputs, of any kind."""
     for output in cell.outputs:
@@ -870,28 +1064,49 @@ def ruff(lesson, command, complaint):
 # --- The tests --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("path", [*LESSONS, TEMPLATE], ids=lambda path: path.stem)
+def rules_of(lesson):
+    """The rules that a lesson has to follow."""
+    return [*RULES, *([old_form_is_kept] if lesson.is_old else NEW_FORM_RULES)]
+
+
+@pytest.mark.parametrize(
+    ("path", "check"),
+    [
+        pytest.param(path, check, id=f"{path.stem}-{check.__name__}")
+        for path, lesson in [*book().items(), (TEMPLATE, Lesson(TEMPLATE))]
+        for check in rules_of(lesson)
+    ],
+)
 def test_lesson(path, check):
     if found := breaches(check, Lesson(path)):
         pytest.fail("\n".join(found), pytrace=False)
 
 
-def listed_pages(table):
-    """The pages of a _toc.yml, without their suffix."""
+def is_reworked(lesson):
+    """Whether a lesson follows every rule of the new form, listed in OLD_FORM or not."""
+    lesson.is_old = False
+    return not any(breaches(check, lesson) for check in NEW_FORM_RULES)
+
+
+@pytest.mark.parametrize("name", OLD_FORM)
+def test_the_list_of_lessons_in_the_old_form_only_shrinks(name):
+    assert ROOT / name in LESSONS, f"remove {name} from OLD_FORM: it does not exist"
+    assert not is_reworked(Lesson(ROOT / name)), f"remove {name} from OLD_FORM"
+
+
+def contents(table=None):
+    """(page, title) of each entry of _toc.yml; title is None where none is given."""
+    if table is None:
+        table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     if isinstance(table, list):
-        return [page for part in table for page in listed_pages(part)]
-    below = [
-        listed_pages(part) for part in table.values() if isinstance(part, list | dict)
-    ]
-    own = [table[key] for key in ("root", "file") if key in table]
-    return own + [page for part in below for page in part]
+        return [entry for part in table for entry in contents(part)]
+    own = [(table[k], table.get("title")) for k in ("root", "file") if k in table]
+    below = [contents(part) for part in table.values() if isinstance(part, list | dict)]
+    return own + [entry for part in below for entry in part]
 
 
 def test_lessons_and_contents_agree():
-    listed = listed_pages(
-        yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    )
+    listed = [page for page, _ in contents()]
     lessons = [path.relative_to(ROOT).with_suffix("").as_posix() for path in LESSONS]
     for page in lessons:
         assert listed.count(page) == 1, f"list {page} once in _toc.yml"
@@ -901,6 +1116,52 @@ def test_lessons_and_contents_agree():
         assert not page.startswith("template"), (
             "the template stays out of the book: see _toc.yml"
         )
+
+
+def wrong_with_day(text, lessons, further):
+    """What is wrong with a day's page, given its lessons and the names of the further ones."""
+    sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", text, re.MULTILINE))
+    core_path = [lesson for lesson in lessons if lesson.name not in further]
+    others = [lesson for lesson in lessons if lesson.name in further]
+    for heading, listed in [("Core path", core_path), ("Further lessons", others)]:
+        section = sections.get(heading, "")
+        if (
+            listed
+            and "| | Lesson | Question | Core | Exercises | Deeper |" not in section
+        ):
+            yield f"`## {heading}` needs | | Lesson | Question | Core | Exercises | Deeper |"
+        found = re.findall(
+            r"^\| (\d+) \| \[.+\]\((\S+)\) \|.*\| (\d+) \| (\d+) \| (\d+|–) \|$",
+            section,
+            re.MULTILINE,
+        )
+        for lesson in listed:
+            file = lesson.name.partition("/")[2]
+            core, exercises, deeper = [*lesson.minutes, "–"][:3]
+            row = str(int(file[:2])), file, str(core), str(exercises), str(deeper)
+            if row not in found:
+                yield f"`## {heading}` needs the row {' | '.join(row)}"
+        if len(found) != len(listed):
+            yield f"`## {heading}` has {len(found)} rows for {len(listed)} lessons"
+    if not any(lesson.is_old for lesson in lessons):
+        core, exercises = (sum(x.minutes[i] for x in core_path) for i in (0, 1))
+        if core > TEACHING or core + exercises > DAY:
+            yield (
+                f"the core path takes {core} + {exercises} minutes, at most {TEACHING} "
+                f"without exercises and {DAY} with them: mark a lesson as further"
+            )
+
+
+@pytest.mark.parametrize(
+    "day", sorted({path.parent for path in LESSONS}), ids=lambda d: d.name
+)
+def test_day_lists_its_lessons_with_their_minutes(day):
+    further = {
+        f"{page}.ipynb" for page, title in contents() if (title or "").endswith(FURTHER)
+    }
+    lessons = [lesson for path, lesson in book().items() if path.parent == day]
+    text = (day / "index.md").read_text(encoding="utf-8")
+    assert not list(wrong_with_day(text, lessons, further))
 
 
 def test_lessons_have_the_agreed_names():
