@@ -506,9 +506,9 @@ def retype(cell, old, new):
 
 def test_spoilt_outputs_are_caught(book):
     def spoil(cells):
-        retype(cells["prior"], "0.136", "0.137")
-        retype(cells["posterior"], "0.223", "0.323")
-        retype(cells["read-data"], "historical", "hysterical")
+        retype(cells["groups"], "0.786", "0.787")
+        retype(cells["posterior"], "82.17", "92.17")
+        retype(cells["read-data"], "high school", "high scholl")
         cells["check-published"].outputs = []
         cells["code-solution"].outputs, cells["code-solution"].execution_count = (
             [],
@@ -521,9 +521,10 @@ def test_spoilt_outputs_are_caught(book):
     assert status == 1
     assert "6 failed" in said, said
     for message in [
-        "(id prior): line 1: stored 0.137, fresh 0.136, difference 0.001, allowed difference 0",
-        "(id posterior): row mean, column exact: stored 0.323, fresh 0.223",
-        "(id read-data): text differs: stored row 67, column group: 'hysterical'",
+        "(id groups): row high school, column share: stored 0.787, fresh 0.786, "
+        "difference 0.001, allowed difference 0",
+        "(id posterior): row Intercept, column mean: stored 92.17, fresh 82.",
+        "(id read-data): text differs: stored row 0, column mother: 'high scholl'",
         "(id check-published): the stored output is empty, the fresh one is not",
         "was never executed; run `make execute`",
         "(id data-solution): the stored output is an error",
@@ -537,29 +538,27 @@ def test_changed_code_is_caught(book):
             assert old in cells[cell].source
             cells[cell].source = cells[cell].source.replace(old, new)
 
-        change("fit", "beta=beta", "beta=beta * 1.1")
-        change("plot-data", "0.425, 10)", "0.425, 11)")
-        change("plot-posterior", "axvline(tumours / n", "axvline((tumours + 1) / n")
-        change("predictive-check", ">= tumours", "> tumours")
+        change("prior", "sigma=15", "sigma=16.5")
+        change("plot-data", '"mom_iq"', '"iq_centred"')
+        change("plot-lines", "+ 100", "+ 101")
+        change("code-solution", "[20]", "[30]")
 
     status, said = run_lesson(book, spoil)
     assert status == 1
     for message in [
-        "(id fit): model 1, theta: stored -",
-        "(id plot-data): axes 1, patches Rectangle",
-        "(id plot-posterior): axes 1, line",
-        "(id predictive-check): line 1: stored",
+        "(id prior): model 1, mom_hs: stored -",
+        "(id plot-data): ",
+        "(id plot-lines): axes 1, line",
+        "(id code-solution): row 0.055: stored",
     ]:
         assert message in said, said
 
 
 def test_a_changed_datum_is_caught(book):
-    data = book / "data" / "rat_tumours.csv"
+    data = book / "data" / "kidiq.csv"
     text = data.read_text(encoding="utf-8")
-    assert text.endswith("71,current,4,14\n")
-    data.write_text(
-        text.replace("71,current,4,14", "71,current,5,14"), encoding="utf-8"
-    )
+    assert text.count("\n65,1,121.1") == 1
+    data.write_text(text.replace("\n65,1,121.1", "\n66,1,121.1"), encoding="utf-8")
     status, said = run_lesson(book, lambda cells: None)
     assert status == 1
-    assert "(id read-data): row 70, column tumours: stored 4, fresh 5" in said, said
+    assert "(id read-data): row 0, column kid_score: stored 65, fresh 66" in said, said
