@@ -548,8 +548,8 @@ def test_changed_code_is_caught(book):
     for message in [
         "(id prior): model 1, mom_hs: stored -",
         "(id plot-data): ",
-        "(id plot-lines): axes 1, line",
-        "(id code-solution): row 0.055: stored",
+        "(id plot-lines): axes 1, Fill",
+        "(id code-solution): line 2: stored",
     ]:
         assert message in said, said
 

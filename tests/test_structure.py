@@ -523,9 +523,10 @@ def code_that_draws_or_checks_is_hidden(lesson):
     check = lesson.section("Check")
     for cell in lesson.code:
         draws = re.search(r"\bplt\.(subplots|figure)\(", cell.source)
-        if cell in check and "hide-cell" not in cell.tags:
-            yield cell, "tag the cells of `### Check` with `hide-cell`"
-        elif cell not in check and draws and "hide-input" not in cell.tags:
+        if cell in check:
+            if "hide-cell" not in cell.tags:
+                yield cell, "tag the cells of `### Check` with `hide-cell`"
+        elif draws and not cell.in_solution and "hide-input" not in cell.tags:
             yield cell, f"`{draws[0]}`: draw in a cell with the tag `hide-input`"
 
 
@@ -1120,6 +1121,9 @@ def test_lessons_and_contents_agree():
 
 def wrong_with_day(text, lessons, further):
     """What is wrong with a day's page, given its lessons and the names of the further ones."""
+    if silent := [lesson.name for lesson in lessons if not lesson.minutes]:
+        yield f"no minutes in the boxes of {silent}"
+        return
     sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", text, re.MULTILINE))
     core_path = [lesson for lesson in lessons if lesson.name not in further]
     others = [lesson for lesson in lessons if lesson.name in further]

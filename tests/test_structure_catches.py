@@ -736,6 +736,7 @@ HARMLESS = [
     prints("diagnose", "R-hat\nProcessing complete, no problems detected."),
     append("deeper", "Here x.reshape(2) and x[:, None] may be needed."),
     append("least-squares", "x.reshape(2)"),
+    append("code-solution", "fig, ax = plt.subplots()"),
     append(
         "data",
         'They called it "significant". Two significant digits. A coloured centre.',
