@@ -15,9 +15,7 @@ from lessons import (
     TEMPLATE,
     Lesson,
     agrees,
-    book,
     numbers,
-    pages,
     prose,
     weigh,
 )
@@ -737,6 +735,7 @@ HARMLESS = [
     append("deeper", "Here x.reshape(2) and x[:, None] may be needed."),
     append("least-squares", "x.reshape(2)"),
     append("code-solution", "fig, ax = plt.subplots()"),
+    replace("data", "## The data", "## The data: children and mothers"),
     append(
         "data",
         'They called it "significant". Two significant digits. A coloured centre.',
@@ -848,49 +847,62 @@ def test_solutions_weigh_nothing():
     assert before == after
 
 
-DAY = [path for path in book() if path.parent.name == "day1_bayes"]
-FURTHER = ["day1_bayes/06_marginal_likelihood.ipynb"]
+DAY = """
+## Core path
+
+| | Lesson | Question | Core | Exercises | Deeper |
+| --- | --- | --- | --- | --- | --- |
+| 1 | [One](01_one.ipynb) | What? | 40 | 18 | 10 |
+| 2 | [Two](02_two.ipynb) | How? | 60 | 30 | – |
+
+## Further lessons
+
+| | Lesson | Question | Core | Exercises | Deeper |
+| --- | --- | --- | --- | --- | --- |
+| 3 | [Three](03_three.ipynb) | Why? | 30 | 20 | 15 |
+"""
 
 
-def day_faults(change=lambda text: text, lessons=None, further=FURTHER):
-    """What is wrong with the page of day 1, or with a changed copy of it."""
-    text = pages()[ROOT / "day1_bayes/index.md"]
-    lessons = lessons or [book()[path] for path in DAY]
-    return "\n".join(wrong_with_day(change(text), lessons, further))
+def day_faults(page=DAY, one=(40, 18, 10), two=(60, 30), further=("d/03_three.ipynb",)):
+    """What is wrong with a day of three lessons; two numbers are minutes of the old form."""
+    minutes = {
+        "d/01_one.ipynb": one,
+        "d/02_two.ipynb": two,
+        "d/03_three.ipynb": (30, 20, 15),
+    }
+    lessons = [
+        SimpleNamespace(
+            name=name, minutes=given, is_old=given is not None and len(given) == 2
+        )
+        for name, given in minutes.items()
+    ]
+    return "\n".join(wrong_with_day(page, lessons, further))
 
 
 @pytest.mark.parametrize(
-    ("message", "faults"),
+    ("message", "change"),
     [
+        ("needs the row 1 |", {"one": (41, 18, 10)}),
         (
-            "needs the row 1 |",
-            {"change": lambda text: text.replace("| 45 |", "| 50 |")},
+            "needs the row 2 | 02_two.ipynb | 60 | 30 | –",
+            {"page": DAY.replace("–", "5")},
         ),
-        ("needs the row 6 |", {"change": lambda text: text.partition("## Further")[0]}),
-        (
-            "needs | | Lesson",
-            {"change": lambda text: text.replace("| Core |", "| C |")},
-        ),
-        ("`## Further lessons` has 1 rows for 0", {"further": []}),
+        ("needs the row 3 |", {"page": DAY.partition("## Further")[0]}),
+        ("needs | | Lesson", {"page": DAY.replace("| Core |", "| Minutes |")}),
+        ("`## Further lessons` has 1 rows for 0", {"further": ()}),
+        ("no minutes", {"one": None}),
+        ("takes 301 + 40 minutes", {"one": (200, 20, 0), "two": (101, 20, 0)}),
+        ("takes 300 + 61 minutes", {"one": (200, 41, 0), "two": (100, 20, 0)}),
     ],
 )
-def test_a_wrong_day_is_caught(message, faults):
-    assert message in day_faults(**faults)
+def test_a_wrong_day_is_caught(message, change):
+    assert not day_faults()
+    assert message in day_faults(**change)
 
 
-def test_a_day_that_is_too_long_is_caught():
-    def day(core, exercises):
-        minutes = [core, exercises, 15]
-        return day_faults(
-            lessons=[
-                SimpleNamespace(name=book()[path].name, minutes=minutes, is_old=False)
-                for path in DAY
-            ]
-        )
-
-    assert "takes" not in day(42, 18)
-    assert "takes 306 + 54 minutes" in day(51, 9)
-    assert "takes 252 + 120 minutes" in day(42, 20)
+def test_a_full_day_and_one_with_lessons_in_the_old_form_may_be_long():
+    assert "takes" not in day_faults(one=(200, 40, 0), two=(100, 20, 0))
+    assert "takes" not in day_faults(one=(200, 40, 0), two=(200, 20))
 
 
 # --- The old form: goes when OLD_FORM is empty ------------------------------------------------
