@@ -23,20 +23,16 @@ OLD_FORM = (
     "day1_bayes/02_likelihood.ipynb",
     "day1_bayes/03_prior_to_posterior.ipynb",
     "day1_bayes/04_summaries_and_prediction.ipynb",
-    "day1_bayes/05_first_pymc_model.ipynb",
-    "day1_bayes/06_marginal_likelihood.ipynb",
-    "day1_bayes/07_out_of_sample.ipynb",
+    "day1_bayes/07_marginal_likelihood.ipynb",
+    "day1_bayes/08_out_of_sample.ipynb",
     "day2_multilevel/01_why_multilevel.ipynb",
-    "day2_multilevel/02_beta_binomial.ipynb",
     "day2_multilevel/03_hyperpriors_and_exchangeability.ipynb",
     "day2_multilevel/04_empirical_bayes.ipynb",
     "day2_multilevel/05_hierarchical_normal.ipynb",
-    "day2_multilevel/06_pooling_and_shrinkage.ipynb",
     "day3_lmm/01_linear_models.ipynb",
     "day3_lmm/02_probabilistic_programming.ipynb",
     "day3_lmm/03_mcmc_from_scratch.ipynb",
     "day3_lmm/04_hmc_and_diagnostics.ipynb",
-    "day3_lmm/05_varying_intercepts_and_slopes.ipynb",
     "day3_lmm/06_one_model_many_faces.ipynb",
     "day3_lmm/07_fixed_and_random.ipynb",
     "day3_lmm/08_crossed_and_nested.ipynb",
@@ -304,6 +300,14 @@ class Lesson:
         form = OLD_MINUTES if self.is_old else MINUTES
         found = form.search(self.cells[1].source)
         return [int(number) for number in found.groups()] if found else None
+
+    @cached_property
+    def class_minutes(self):
+        """The minutes of the exercises that are marked for class."""
+        prose = "\n".join(cell.source for cell in self.markdown)
+        return sum(
+            int(n) for n in re.findall(r"^\*In class, (\d+) min\.\*", prose, re.M)
+        )
 
 
 def weigh(cells):

@@ -59,7 +59,10 @@ PREDICTION = re.compile(r"\.predict\(|sample_posterior_predictive|interpret\.")
 LIBRARY_FIGURE = re.compile(
     r"az\.plot_|sns\.|so\.Plot|interpret\.plot_|\.graph\(|model_to_graphviz"
 )
-TEACHING, DAY = 300, 360  # minutes of a day's core path: without and with exercises
+TEACHING, IN_CLASS = (
+    300,
+    60,
+)  # minutes of a day's core path: teaching, exercises in class
 FURTHER = " (further)"  # ends the title of a further lesson in the contents
 VAGUE_VERBS = {"understand", "know", "learn", "appreciate", "grasp", "be", "have"}
 MAX_NOTEBOOK, MAX_FIGURE, MAX_TEXT = 3_000_000, 300_000, 20_000
@@ -1148,11 +1151,12 @@ def wrong_with_day(text, lessons, further):
         if len(found) != len(listed):
             yield f"`## {heading}` has {len(found)} rows for {len(listed)} lessons"
     if not any(lesson.is_old for lesson in lessons):
-        core, exercises = (sum(x.minutes[i] for x in core_path) for i in (0, 1))
-        if core > TEACHING or core + exercises > DAY:
+        core = sum(lesson.minutes[0] for lesson in core_path)
+        in_class = sum(lesson.class_minutes for lesson in core_path)
+        if core > TEACHING or in_class > IN_CLASS:
             yield (
-                f"the core path takes {core} + {exercises} minutes, at most {TEACHING} "
-                f"without exercises and {DAY} with them: mark a lesson as further"
+                f"the core path takes {core} + {in_class} minutes in class, at most "
+                f"{TEACHING} + {IN_CLASS}: mark a lesson as further"
             )
 
 

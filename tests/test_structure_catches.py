@@ -872,7 +872,10 @@ def day_faults(page=DAY, one=(40, 18, 10), two=(60, 30), further=("d/03_three.ip
     }
     lessons = [
         SimpleNamespace(
-            name=name, minutes=given, is_old=given is not None and len(given) == 2
+            name=name,
+            minutes=given,
+            class_minutes=given and given[1] // 2,
+            is_old=given is not None and len(given) == 2,
         )
         for name, given in minutes.items()
     ]
@@ -891,8 +894,8 @@ def day_faults(page=DAY, one=(40, 18, 10), two=(60, 30), further=("d/03_three.ip
         ("needs | | Lesson", {"page": DAY.replace("| Core |", "| Minutes |")}),
         ("`## Further lessons` has 1 rows for 0", {"further": ()}),
         ("no minutes", {"one": None}),
-        ("takes 301 + 40 minutes", {"one": (200, 20, 0), "two": (101, 20, 0)}),
-        ("takes 300 + 61 minutes", {"one": (200, 41, 0), "two": (100, 20, 0)}),
+        ("takes 301 + 20 minutes", {"one": (200, 20, 0), "two": (101, 20, 0)}),
+        ("takes 300 + 61 minutes", {"one": (200, 82, 0), "two": (100, 40, 0)}),
     ],
 )
 def test_a_wrong_day_is_caught(message, change):
@@ -901,8 +904,8 @@ def test_a_wrong_day_is_caught(message, change):
 
 
 def test_a_full_day_and_one_with_lessons_in_the_old_form_may_be_long():
-    assert "takes" not in day_faults(one=(200, 40, 0), two=(100, 20, 0))
-    assert "takes" not in day_faults(one=(200, 40, 0), two=(200, 20))
+    assert "takes" not in day_faults(one=(200, 80, 0), two=(100, 40, 0))
+    assert "takes" not in day_faults(one=(200, 80, 0), two=(200, 80))
 
 
 # --- The old form: goes when OLD_FORM is empty ------------------------------------------------
