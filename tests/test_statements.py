@@ -26,9 +26,9 @@ def _interpreted():
     ("kind", "order"), [(int, ["2", "9", "10"]), (object, ["10", "2", "9"])]
 )
 def test_labels_of_groups(kind, order):
-    """Bambi stores the numbers of the experiments as text, in the order of the numbers.
+    """Bambi keeps whole numbers in the order of numbers; text would be sorted as text.
 
-    Day 2, lesson 2; lesson 6 and guide/phrasebook.md rely on it. Text is sorted as text.
+    Day 2, lesson 8; guide/phrasebook.md relies on it. It stores both as text.
     """
     labels = ["9", "10", "2"] * 4 if kind is object else [9, 10, 2] * 4
     frame = pd.DataFrame({"y": np.arange(12.0), "g": pd.Series(labels, dtype=kind)})
@@ -41,12 +41,87 @@ def test_labels_of_groups(kind, order):
 
 
 def test_defaults_of_a_t_model_and_name_of_a_dimension():
-    """A Gamma(2, 0.1), its usual choice; the name of a predictor and `_dim`. Day 1, lesson 5."""
+    """Gamma(2, 0.1) is Bambi's usual prior for ν; the name of a predictor and `_dim`.
+
+    Day 1, lesson 6.
+    """
     frame = pd.DataFrame({"y": np.arange(6.0), "group": pd.Series(list("ababab"))})
     model = bmb.Model("y ~ 0 + group", frame.astype({"group": object}), family="t")
     model.build()
     assert str(model.parameters["nu"].prior) == "Gamma(alpha: 2.0, beta: 0.1)"
     assert list(model.backend.model.coords["group_dim"]) == ["a", "b"]
+
+
+def test_a_small_whole_number_ends_at_127():
+    """PyMC stores a small whole number in a format that ends at 127. Day 1, lesson 5."""
+    whole, decimal = (pm.logp(pm.Beta.dist(a, a), 0.5).eval() for a in (100, 100.0))
+    assert np.isinf(whole)
+    assert decimal == pytest.approx(stats.beta(100, 100).logpdf(0.5), abs=1e-3)
+
+
+@pytest.fixture
+def five_groups():
+    """A Bambi model of five groups, and draws from its prior in place of a fit."""
+    frame = pd.DataFrame({"y": np.arange(20.0), "g": list("abcde") * 4})
+    model = bmb.Model("y ~ 1 + (1|g)", frame)
+    model.build()
+    with model.backend.model:
+        return model, mock_sample(draws=50, chains=2, random_seed=2026)
+
+
+def test_a_new_group_of_bambi_is_one_of_the_old(five_groups):
+    """It picks one of the groups of the data at random, the same one in all chains.
+
+    Day 2, lesson 7; day 3, lesson 5.
+    """
+    model, draws = five_groups
+    with pytest.warns(FutureWarning, match="sample_new_groups"):
+        new = model.predict(
+            draws,
+            data=pd.DataFrame({"g": ["new"]}),
+            sample_new_groups=True,
+            inplace=False,
+            random_seed=2026,
+        )
+    levels = draws.posterior["Intercept"] + draws.posterior["1|g"]
+    distance = abs(levels - new.posterior["mu"].sel(__obs__=0))
+    assert distance.min("g__factor_dim").max() < 1e-9
+    picked = distance.argmin("g__factor_dim")
+    assert (picked.sel(chain=0) == picked.sel(chain=1)).all()
+
+
+def test_the_ends_of_interpret_are_of_the_hdi_unless_told_otherwise(five_groups):
+    """With `use_hdi=False` they are the ends of the ETI, under the same names.
+
+    Day 1, lesson 6; day 3, lesson 5.
+    """
+    model, draws = five_groups
+    who = {"g": ["a"]}
+    hdi = bmb.interpret.predictions(model, draws, who).summary
+    eti = bmb.interpret.predictions(model, draws, who, use_hdi=False)
+    assert list(hdi.columns) == list(eti.summary.columns)
+    levels = draws.posterior["Intercept"] + draws.posterior["1|g"]
+    ends = levels.sel(g__factor_dim="a").quantile([0.055, 0.945]).to_numpy()
+    shown = eti.summary[["lower_5.5%", "upper_94.5%"]].to_numpy()[0]
+    assert shown == pytest.approx(ends)
+    assert hdi["lower_5.5%"].item() != pytest.approx(ends[0])
+
+
+def test_sample_vars_names_what_is_drawn_anew():
+    """`sample_vars` names what is to be drawn anew; the rest is kept. Day 2, lessons 2 and 6."""
+    with pm.Model() as model:
+        centre = pm.Normal("centre", 0, 1)
+        pm.Normal("effect", centre, 1, shape=3)
+        pm.Normal("y", model["effect"], 0.001, observed=np.zeros(3))
+        draws = mock_sample(draws=50, chains=2, random_seed=2026)
+        options = {"progressbar": False, "random_seed": 2026}
+        kept = pm.sample_posterior_predictive(draws, **options)
+        anew = pm.sample_posterior_predictive(
+            draws, sample_vars=["effect", "y"], **options
+        )
+    effects = draws.posterior["effect"].to_numpy()
+    assert abs(kept["posterior_predictive"]["y"].to_numpy() - effects).max() < 0.01
+    assert abs(anew["posterior_predictive"]["y"].to_numpy() - effects).mean() > 0.5
 
 
 def fit(draws, **sample_stats):
