@@ -59,10 +59,8 @@ PREDICTION = re.compile(r"\.predict\(|sample_posterior_predictive|interpret\.")
 LIBRARY_FIGURE = re.compile(
     r"az\.plot_|sns\.|so\.Plot|interpret\.plot_|\.graph\(|model_to_graphviz"
 )
-TEACHING, IN_CLASS = (
-    300,
-    60,
-)  # minutes of a day's core path: teaching, exercises in class
+TEACHING = 300  # minutes of a day's core path
+IN_CLASS = 60  # minutes of its exercises in class
 FURTHER = " (further)"  # ends the title of a further lesson in the contents
 VAGUE_VERBS = {"understand", "know", "learn", "appreciate", "grasp", "be", "have"}
 MAX_NOTEBOOK, MAX_FIGURE, MAX_TEXT = 3_000_000, 300_000, 20_000
