@@ -1,6 +1,6 @@
 # For Linux and macOS; README.md has the same commands for Windows.
 BIN = .venv/bin
-# JAX keeps what it has compiled for NumPyro here, also the smallest pieces.
+# JAX keeps what it has compiled for NumPyro here, also the smallest pieces, which lessons share.
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv/jax-cache" \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
@@ -26,10 +26,10 @@ book: setup
 	@echo "The book is built: open _build/html/index.html in a browser."
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(JAX_CACHE) $(BIN)/python -m pytest
 
 execute: setup
-	@$(BIN)/python tools/execute.py $(NB)
+	@$(JAX_CACHE) $(BIN)/python tools/execute.py $(NB)
 
 lab: setup
 	@$(JAX_CACHE) $(BIN)/jupyter lab
