@@ -78,7 +78,7 @@ class LessonCell(IPyNbCell):
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
-        self.stored = copy.deepcopy(self.cell.outputs)  # nbval changes the cell's own
+        self.stored = copy.deepcopy(self.cell)  # nbval changes the cell's own outputs
 
     def runtest(self):
         self.parent.heard.clear()
@@ -104,15 +104,7 @@ class LessonCell(IPyNbCell):
 
     def problems(self, fresh):
         """What our rule says of some fresh outputs of this cell."""
-        record = self.parent.record
-        return output_check.compare(
-            self.stored,
-            fresh,
-            self.cell.metadata.get("tags", []),
-            record["cells"].get(self.cell.get("id")),
-            record["runs"],
-            self.cell.source,
-        )
+        return output_check.problems_of(self.stored, fresh, self.parent.record)
 
     def problems_in_run(self, number):
         """What our rule says of the outputs of this cell in a further run."""

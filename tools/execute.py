@@ -355,13 +355,8 @@ def check(path, count):
         runs = list(pool.map(kept_run, [path] * len(seeds), seeds))
     alarms = first_alarms = compared = 0
     for number, cell in enumerate(code_cells(notebook)):
-        entry = entries["cells"].get(cell.id)
-        tags = cell.metadata.get("tags", [])
         found = [
-            output_check.compare(
-                cell.outputs, outputs[number], tags, entry, entries["runs"], cell.source
-            )
-            for outputs in runs
+            output_check.problems_of(cell, outputs[number], entries) for outputs in runs
         ]
         for index in range(count):
             kept, report, _ = output_check.clean(runs[index][number])

@@ -289,6 +289,21 @@ def allowed_difference(step, sd, runs):
     return allowed * (1 + 1e-9)  # 0.17 - 0.16 is a little more than 0.01 to a computer
 
 
+def problems_of(cell, fresh, record, source=None):
+    """Compare a stored cell with its fresh outputs, by the record of its lesson.
+
+    `source` is the code that gave them, where it is not the cell's own.
+    """
+    return compare(
+        cell.outputs,
+        fresh,
+        cell.metadata.get("tags", []),
+        record["cells"].get(cell.get("id")),
+        record["runs"],
+        cell.source if source is None else source,
+    )
+
+
 def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
     """Compare a cell's stored outputs with fresh ones.
 

@@ -47,14 +47,7 @@ def problems_in_run(lesson, path, number):
     stored, entries = nbformat.read(lesson, as_version=4), execute.read_record(lesson)
     fresh = execute.run(path, number * execute.SHIFT)
     return [
-        output_check.compare(
-            old.outputs,
-            new.outputs,
-            old.metadata.get("tags", []),
-            entries["cells"].get(old.id),
-            entries["runs"],
-            new.source,
-        )
+        output_check.problems_of(old, new.outputs, entries, new.source)
         for old, new in zip(execute.code_cells(stored), execute.code_cells(fresh))
     ]
 
