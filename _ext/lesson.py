@@ -69,7 +69,8 @@ class ReadLessons(SphinxTransform):
         bundles = [
             node
             for node in cell.findall(nodes.container)
-            if node.get("nb_element") == "mime_bundle" and list(node.findall(nodes.image))
+            if node.get("nb_element") == "mime_bundle"
+            and list(node.findall(nodes.image))
         ]
         if "cell" not in cell.get("classes", []) or len(bundles) != 1:
             logger.warning("%s: no figure above its caption", label, location=paragraph)
@@ -83,7 +84,9 @@ class ReadLessons(SphinxTransform):
         return figure
 
     def fold_solution(self, section):
-        gates = [n for n in section.findall(nodes.raw) if GATE.fullmatch(n.astext().strip())]
+        gates = [
+            n for n in section.findall(nodes.raw) if GATE.fullmatch(n.astext().strip())
+        ]
         if any(gate.parent is section and section.index(gate) == 1 for gate in gates):
             title, *content = section.children
             for gate in gates:
@@ -125,8 +128,14 @@ def depart_summary(self, node):
     self.body.append("</summary>\n")
 
 
+def keep_our_numbers(app, config):
+    """Figures are numbered in the sources; Jupyter Book would number them once more."""
+    config.numfig = False
+
+
 def setup(app):
     app.add_node(solution, html=(visit_solution, depart_solution))
     app.add_node(summary, html=(visit_summary, depart_summary))
     app.add_transform(ReadLessons)
+    app.connect("config-inited", keep_our_numbers, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

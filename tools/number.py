@@ -38,7 +38,7 @@ def markdown_of(notebook):
     return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
 
 
-def numbers(path, sources):
+def places(path, sources):
     """The number of each label in a lesson, such as {"fig-pool-data": "2.6.1"}."""
     day = re.search(r"\d", path.parent.name)
     lesson = re.match(r"\d+", path.name)
@@ -68,7 +68,7 @@ def main():
     notebooks = {path: nbformat.read(path, as_version=4) for path in sorted(lessons)}
     known = {}
     for path, notebook in notebooks.items():
-        known |= numbers(path, markdown_of(notebook))
+        known |= places(path, markdown_of(notebook))
     changed = []
     for path, notebook in notebooks.items():
         before = markdown_of(notebook)
