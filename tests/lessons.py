@@ -511,7 +511,11 @@ def cited_as(authors):
     surname, *others = re.split(r", | and ", authors)
     if len(others) > 2:
         return f"{surname} et al."
-    second = re.search(r"(?:\b(?:[a-z]+|De|Van|Von) )*\S+$", others[1])[0] if others[1:] else ""
+    second = (
+        re.search(r"(?:\b(?:[a-z]+|De|Van|Von) )*\S+$", others[1])[0]
+        if others[1:]
+        else ""
+    )
     return f"{surname} and {second}" if second else surname
 
 
