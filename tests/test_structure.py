@@ -113,6 +113,7 @@ AMERICAN = re.compile(
     re.IGNORECASE,
 )
 QUOTED = re.compile(r"“[^”]*”|\"[^\"\n]*\"|(?<!\w)[‘'][^’'\n]*[’'](?!\w)")
+BOOK = re.compile(r"\(\d{4}\w?\), \*[^*]+\*")  # a title after its authors and year
 REFERENCE = re.compile(
     r"\b(sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|exercises?|pages?|pp?\.|versions?|"
     r"Python|PyMC|Bambi|ArviZ)\s*\d[\d.]*(?:(?:,| and| to|–|-)\s*\d[\d.]*)*",
@@ -967,7 +968,8 @@ def says_nothing_is_significant(lesson):
 @rule
 def spelling_is_british(lesson):
     for cell in lesson.cells:
-        for found in AMERICAN.finditer(QUOTED.sub("", cell.prose)):
+        text = BOOK.sub("", QUOTED.sub("", cell.prose))
+        for found in AMERICAN.finditer(text):
             yield cell, f"British spelling, please: `{found[0]}`"
 
 

@@ -825,6 +825,7 @@ HARMLESS = [
         "data",
         'They called it "significant". Two significant digits. A coloured centre.',
     ),
+    append("data", "Maxwell and Delaney (2004), *Analyzing Data*, chapter 11."),
     append("data", "See section 5.3, tables 5.1 and 5.2, and PyMC 6.4."),
     append(
         "data",
