@@ -4,12 +4,13 @@ BIN = .venv/bin
 JAX_CACHE = JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv/jax-cache" \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: help setup book test execute lab warm lock clean
+.PHONY: help setup book test execute number lab warm lock clean
 
 help:
 	@echo "make book               build the website: _build/html/index.html"
 	@echo "make test               run every lesson again and check its outputs, and all other tests"
 	@echo "make execute [NB=path]  run one lesson (or all) and store its outputs"
+	@echo "make number             number figures and exercises by where they stand"
 	@echo "make lab                open the course in JupyterLab"
 	@echo "make warm [DAY=n]       the evening before: run the lessons, so that in class models are compiled"
 	@echo "make lock [UPGRADE=1]   compile requirements.in into requirements.txt (or to the newest versions)"
@@ -31,7 +32,11 @@ test: setup
 execute: setup
 	@$(JAX_CACHE) $(BIN)/python tools/execute.py $(NB)
 
+number: setup
+	@$(BIN)/python tools/number.py
+
 lab: setup
+	@mkdir -p .venv/etc/ipython && cp tools/ipython_kernel_config.py .venv/etc/ipython
 	@$(JAX_CACHE) $(BIN)/jupyter lab
 
 warm: setup

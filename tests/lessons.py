@@ -12,6 +12,7 @@ from typing import NamedTuple
 import execute
 import nbformat
 import output_check
+from number import CAPTION, EXERCISE, SOLUTION, places
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted(ROOT.glob("day*/[0-9][0-9]_*.ipynb"))
@@ -44,11 +45,11 @@ DIRECTIVE = re.compile(
     r"(?P<options>(?::[\w-]+:[^\n]*\n)*)(?P<body>.*?)^(?P=fence)[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
-ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
+ROLE = re.compile(r"\{([\w:-]+)\}`[^`]+`")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]*)\)")
-LABEL = re.compile(
-    r"^\(([\w:-]+)\)=|^:(?:label|name): *(\S+)|^\$\$ *\(([\w:-]+)\)", re.MULTILINE
-)
+LABEL = re.compile(r'<a id="([^"]*)"></a>')
+SOURCE = re.compile(r'^<a id="(\w+)"></a>(.+?) \((\d{4}[a-z]?)\)\. ', re.MULTILINE)
+GATE = re.compile(r"^<!-- \{(solution-(?:start|end))\} ?(\S*) -->$", re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])\d*\.?\d+(?:e[+-]?\d+)?(?!\w|\.?\d)", re.IGNORECASE)
 MINUTES = re.compile(
     r"^\*\*Core\*\* (\d+) min · \*\*Exercises\*\* (\d+) min · "
@@ -63,7 +64,7 @@ FIGURE_REPR = re.compile(r"<Figure size .*>")
 
 
 class Directive(NamedTuple):
-    """A MyST directive, such as an admonition or an exercise, and the cell it stands in."""
+    """A MyST directive, such as an admonition, and the cell it stands in."""
 
     cell: "Cell"
     name: str
@@ -72,8 +73,27 @@ class Directive(NamedTuple):
     body: str
 
 
+class Exercise(NamedTuple):
+    """An exercise, and the cell it stands in."""
+
+    cell: "Cell"
+    label: str
+    level: int
+    number: str
+    body: str
+
+
+class Solution(NamedTuple):
+    """The heading of a solution, with the label of its exercise, and the cell it stands in."""
+
+    cell: "Cell"
+    label: str
+    level: int
+    number: str
+
+
 class Weight(NamedTuple):
-    """How much some cells hold, the solutions of exercises left out."""
+    """How much some cells hold, captions and the solutions of exercises left out."""
 
     words: int
     lines: int
@@ -148,7 +168,13 @@ class Cell:
 
     @cached_property
     def caption(self):
-        return self.metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
+        """How a caption of a figure begins, if this cell is one: its label and its number."""
+        return self.kind == "markdown" and CAPTION.match(self.source)
+
+    @cached_property
+    def gates(self):
+        """The comments that open and close solutions: (solution-start or -end, label)."""
+        return GATE.findall(self.source) if self.kind == "markdown" else []
 
     @cached_property
     def alt(self):
@@ -156,12 +182,8 @@ class Cell:
 
     @cached_property
     def prose(self):
-        """What a reader reads as text: Markdown without code, formulas and markup; captions."""
-        return (
-            prose(self.source)
-            if self.kind == "markdown"
-            else f"{self.caption}\n{self.alt}"
-        )
+        """What a reader reads as text: Markdown without code, formulas and markup; alt text."""
+        return prose(self.source) if self.kind == "markdown" else self.alt
 
 
 class Lesson:
@@ -204,25 +226,46 @@ class Lesson:
             yield number.text.replace(",", ""), *(mean_and_sd or (None, None))
 
     @cached_property
-    def roles(self):
-        """(cell, role, content) of every MyST role, such as {term}`prior`."""
+    def links(self):
+        """(cell, text, target) of every link, such as [prior](../guide/glossary.md#prior)."""
         return [
             (cell, *found)
             for cell in self.markdown
-            for found in ROLE.findall(cell.source)
+            for found in LINK.findall(cell.source)
         ]
 
     @cached_property
     def labels(self):
-        """(cell, label) of everything in the lesson that can be referred to."""
-        named = [
-            (cell, label) for cell in self.markdown for label in labels_in(cell.source)
+        """(cell, label) of everything in the lesson that has an anchor to refer to."""
+        return [
+            (cell, label)
+            for cell in self.markdown
+            for label in LABEL.findall(cell.source)
         ]
-        names = [
-            (cell, cell.metadata.get("mystnb", {}).get("figure", {}).get("name"))
-            for cell in self.code
+
+    @cached_property
+    def exercises(self):
+        """The exercises, in order."""
+        return [
+            Exercise(
+                cell,
+                found["label"],
+                len(found["marks"]),
+                found["number"],
+                cell.source[found.end() :].partition("\n")[2],
+            )
+            for cell in self.markdown
+            for found in EXERCISE.finditer(cell.source)
         ]
-        return named + [(cell, name) for cell, name in names if name]
+
+    @cached_property
+    def solutions(self):
+        """The headings of solutions, in order."""
+        return [
+            Solution(cell, found["label"], len(found["marks"]), found["number"])
+            for cell in self.markdown
+            if (found := SOLUTION.fullmatch(cell.source))
+        ]
 
     @cached_property
     def fitters(self):
@@ -313,13 +356,12 @@ class Lesson:
 def weigh(cells):
     """The weight of some cells of a lesson."""
     words = lines = code = figures = 0
-    inside = False  # a solution
     for cell in cells:
+        if cell.in_solution or cell.caption:
+            continue
         if cell.kind == "markdown":
-            before, opens, _ = cell.source.partition("{solution-start}")
-            words += 0 if inside else len(before.split())
-            inside = bool(inside or opens) and "{solution-end}" not in cell.source
-        elif not inside:
+            words += len(LINK.sub(r"\1", cell.source).split())
+        else:
             lines += sum(bool(line.strip()) for line in cell.source.splitlines())
             code += 1
             figures += bool(cell.figures)
@@ -330,12 +372,10 @@ def number_cells(nodes):
     """Yield each cell with its index, knowing which stand inside a gated solution."""
     in_solution = False
     for index, node in enumerate(nodes):
-        markdown = node.cell_type == "markdown"
-        if markdown and "{solution-start}" in node.source:
-            in_solution = True
-        yield Cell(index, node, in_solution)
-        if markdown and "{solution-end}" in node.source:
-            in_solution = False
+        cell = Cell(index, node, in_solution)
+        for gate, _ in cell.gates:
+            cell.in_solution, in_solution = True, gate == "solution-start"
+        yield cell
 
 
 def without_code_blocks(markdown):
@@ -346,7 +386,7 @@ def without_code_blocks(markdown):
 
 
 def prose(markdown):
-    """Markdown without code, formulas, roles' targets, link addresses and directives' options."""
+    """Markdown without code, formulas, link addresses, comments and directives' options."""
     text = without_code_blocks(markdown)
     text = re.sub(
         r"^(`{3,}|:{3,})\{(math|code|code-block)\}.*?^\1[ \t]*$",
@@ -358,7 +398,6 @@ def prose(markdown):
     text = re.sub(r"^:[\w-]+:.*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", " ", text, flags=re.DOTALL)
     text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$", " ", text, flags=re.DOTALL)
-    text = re.sub(r"\{term\}`([^`<]*)[^`]*`", r"\1", text)
     text = re.sub(r"(\{[\w:-]+\})?`[^`]*`", " ", text)
     text = LINK.sub(r"\1", text)
     return re.sub(r"<[^>]+>|https?://\S+", " ", text)
@@ -368,11 +407,6 @@ def sentences(text):
     """How many sentences a text has."""
     text = re.sub(r"\b(e\.g|i\.e|cf|vs|pp?|ch|Fig|et al)\.", r"\1", text)
     return len(re.findall(r"[.!?][\"'”’)*_]*(?=\s|$)", text))
-
-
-def labels_in(markdown):
-    """The labels a Markdown text defines."""
-    return [next(filter(None, groups)) for groups in LABEL.findall(markdown)]
 
 
 def slug(heading):
@@ -426,10 +460,27 @@ def book():
     return {path: Lesson(path) for path in LESSONS}
 
 
+def anchors(markdown):
+    """What a link to a Markdown text may name after `#`: its labels, and slugs of headings."""
+    headings = re.findall(r"^#+ +(.+)$", without_code_blocks(markdown), re.MULTILINE)
+    return set(LABEL.findall(markdown)) | {
+        slug(LABEL.sub("", heading)) for heading in headings
+    }
+
+
+@cache
+def anchors_of(path):
+    """The anchors of a page or lesson of the book."""
+    if path in pages():
+        return anchors(pages()[path])
+    cells = book()[path].markdown if path in book() else []
+    return {anchor for cell in cells for anchor in anchors(cell.source)}
+
+
 @cache
 def labels_elsewhere(path):
     """The labels of the book's pages and of its lessons other than `path`."""
-    labels = {label for text in pages().values() for label in labels_in(text)}
+    labels = {label for text in pages().values() for label in LABEL.findall(text)}
     for other, lesson in book().items():
         if other != path:
             labels |= {label for _, label in lesson.labels}
@@ -437,27 +488,42 @@ def labels_elsewhere(path):
 
 
 @cache
+def known_numbers():
+    """The number of each figure and exercise of the book by its label."""
+    found = {}
+    for path, lesson in book().items():
+        found |= places(path, [cell.source for cell in lesson.markdown])
+    return found
+
+
+@cache
 def bibliography():
-    """The keys of references.bib."""
-    path = ROOT / "references.bib"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return set(re.findall(r"^@\w+\{\s*([^,\s]+)", text, re.MULTILINE))
+    """The key of each source of the bibliography, with its authors and year as written there."""
+    text = pages().get(ROOT / "guide/bibliography.md", "")
+    return {
+        key: (authors.removesuffix(" (ed.)").removesuffix(" (eds)"), year)
+        for key, authors, year in SOURCE.findall(text)
+    }
+
+
+def cited_as(authors):
+    """What the text calls the authors "Gelman, Andrew and Jennifer Hill": Gelman and Hill."""
+    surname, *others = re.split(r", | and ", authors)
+    if len(others) > 2:
+        return f"{surname} et al."
+    second = (
+        re.search(r"(?:\b(?:[a-z]+|De|Van|Von) )*\S+$", others[1])[0]
+        if others[1:]
+        else ""
+    )
+    return f"{surname} and {second}" if second else surname
 
 
 @cache
 def glossary():
-    """The terms of the glossary, in lower case."""
+    """The terms of the glossary."""
     text = pages().get(ROOT / "guide/glossary.md", "")
-    bodies = [
-        match["body"]
-        for match in DIRECTIVE.finditer(text)
-        if match["name"] == "glossary"
-    ]
-    return {
-        line.strip().lower()
-        for body in bodies
-        for line in re.findall(r"^\S.*$", body, re.MULTILINE)
-    }
+    return re.findall(r"^### (.+)$", text, re.MULTILINE)
 
 
 def names(node, context):

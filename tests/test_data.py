@@ -161,7 +161,7 @@ def test_published_numbers_are_well_formed():
         "kind must be published or recomputed": ~table.kind.isin(
             ["published", "recomputed"]
         ),
-        "source is not in references.bib": ~table.source.isin(bibliography()),
+        "source is not in guide/bibliography.md": ~table.source.isin(bibliography()),
         "the same number stands here twice": table.duplicated(
             ["lesson", "model", "quantity", "kind", "source"]
         ),

@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+import unicodedata
 from base64 import b64decode
 from decimal import Decimal
 from statistics import NormalDist
@@ -22,29 +23,38 @@ import pytest
 import yaml
 from lessons import (
     LESSONS,
-    LINK,
     OLD_FORM,
+    ROLE,
     ROOT,
     TEMPLATE,
     Lesson,
     Weight,
     agrees,
+    anchors,
+    anchors_of,
     bibliography,
     book,
     calls,
+    cited_as,
     glossary,
     keywords,
+    known_numbers,
     labels_elsewhere,
     names,
     numbers,
     numbers_in_code,
+    pages,
     sentences,
-    slug,
     weigh,
     without_code_blocks,
 )
+from number import numbered, places
 
 CELL_METADATA = {"tags", "mystnb"}
+FOLDED = {"jp-MarkdownHeadingCollapsed": True}  # in JupyterLab, up to the next heading
+STYLE_LINE = (
+    'plt.style.use("../book.mplstyle")  # needs the course\'s folder: Getting started'
+)
 TAGS = {"mcmc", "shows-failure", "hide-input", "hide-cell"}
 LINES_IN_CELL = 20
 LAST_SECTIONS = ["Exercises", "Take-away", "Going deeper", "Further reading"]
@@ -103,6 +113,7 @@ AMERICAN = re.compile(
     re.IGNORECASE,
 )
 QUOTED = re.compile(r"“[^”]*”|\"[^\"\n]*\"|(?<!\w)[‘'][^’'\n]*[’'](?!\w)")
+BOOK = re.compile(r"\(\d{4}\w?\), \*[^*]+\*")  # a title after its authors and year
 REFERENCE = re.compile(
     r"\b(sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|exercises?|pages?|pp?\.|versions?|"
     r"Python|PyMC|Bambi|ArviZ)\s*\d[\d.]*(?:(?:,| and| to|–|-)\s*\d[\d.]*)*",
@@ -162,15 +173,20 @@ def cells_hold_only_known_metadata(lesson):
     for cell in lesson.cells:
         if cell.kind == "raw" or "attachments" in cell.node:
             yield cell, "use Markdown and code cells without attachments only"
-        if extra := set(cell.metadata) - CELL_METADATA:
+        opens = any(solution.cell is cell for solution in lesson.solutions)
+        if cell.kind == "markdown" and cell.metadata != (FOLDED if opens else {}):
+            yield (
+                cell,
+                f"remove the metadata of this Markdown cell, but for {FOLDED} "
+                "of a solution's heading",
+            )
+        elif cell.kind == "code" and (extra := set(cell.metadata) - CELL_METADATA):
             yield (
                 cell,
                 f"remove the metadata {sorted(extra)}; allowed: {sorted(CELL_METADATA)}",
             )
         if extra := set(cell.tags) - TAGS:
             yield cell, f"remove the tags {sorted(extra)}; allowed: {sorted(TAGS)}"
-        if cell.kind == "markdown" and cell.metadata:
-            yield cell, "remove the metadata of this Markdown cell"
 
 
 @rule
@@ -241,7 +257,7 @@ def headings_are_in_order(lesson):
                 yield cell, f"`{text}` skips a heading level"
             if level == 1 and cell.index:
                 yield cell, f"`{text}`: only the title is a `#` heading"
-            if cell.in_solution:
+            if cell.in_solution and not text.startswith("Solution of Exercise "):
                 yield cell, f"`{text}`: no headings inside a solution"
             level_before = level
 
@@ -315,51 +331,53 @@ def check_compares_with_published_numbers(lesson):
 
 @rule
 def exercises_have_labels_and_solutions(lesson):
-    exercises = lesson.directives("exercise")
-    starts = [start.argument for start in lesson.directives("solution-start")]
-    labels = [exercise.options.get("label") for exercise in exercises]
-    for exercise, label in zip(exercises, labels, strict=True):
-        if not label or not label.startswith("ex-"):
-            yield exercise.cell, "give the exercise a `:label: ex-...`"
-        elif starts.count(label) != 1:
+    solved = [(found.label, found.level) for found in lesson.solutions]
+    places = [*lesson.section("Exercises"), *lesson.section("More exercises")]
+    for exercise in lesson.exercises:
+        if solved.count((exercise.label, exercise.level + 1)) != 1:
             yield (
                 exercise.cell,
-                f"write one `{{solution-start}} {label}` ... `{{solution-end}}`",
+                f"write one cell `{'#' * (exercise.level + 1)} Solution of Exercise 1.1.1`, empty "
+                f"line, `<!-- {{solution-start}} {exercise.label} -->`",
             )
-        if exercise.cell not in [
-            *lesson.section("Exercises"),
-            *lesson.section("More exercises"),
-        ]:
+        if exercise.cell not in places:
             yield exercise.cell, "move the exercise under `## Exercises`"
-    for start in lesson.directives("solution-start"):
-        if start.argument not in labels:
-            yield start.cell, f"no exercise has the label {start.argument}"
-        if start.options.get("class") != "dropdown":
-            yield start.cell, "add `:class: dropdown` to the solution"
+    found = [exercise.cell for exercise in lesson.exercises]
+    for cell in lesson.markdown:
+        named = [text for _, text in cell.headings if re.search(r"\bExercise\b", text)]
+        if len(named) > found.count(cell) and not cell.in_solution:
+            yield cell, 'write `### <a id="ex-label"></a>Exercise 1.1.1. Title`'
+    for solution in lesson.solutions:
+        if solution.label not in [exercise.label for exercise in lesson.exercises]:
+            yield solution.cell, f"no exercise has the label {solution.label}"
 
 
 @rule
 def solutions_are_gated_and_run(lesson):
-    gates = [
-        (cell, found.name)
-        for cell in lesson.markdown
-        for found in cell.directives
-        if found.name in ("solution", "solution-start", "solution-end")
-    ]
-    order = [name for _, name in gates]
+    gates = [(cell, gate) for cell in lesson.markdown for gate, _ in cell.gates]
+    order = [gate for _, gate in gates]
     if order != ["solution-start", "solution-end"] * (len(order) // 2):
         yield None, f"write `solution-start` and `solution-end` in turn, not {order}"
         return
     run = 0
     for (start, _), (end, _) in zip(gates[::2], gates[1::2], strict=True):
-        inside = lesson.cells[start.index : end.index + 1]
+        inside = lesson.cells[start.index + 1 : end.index + 1]
         run += any(cell.kind == "code" for cell in inside)
-        text = (
-            "".join(cell.source for cell in inside[1:-1])
-            or start.prose.partition("\n")[2]
-        )
-        if not text.strip():
+        if not "".join(
+            c.source if c.kind == "code" else c.prose for c in inside
+        ).strip():
             yield start, "the solution is empty"
+        if start not in [solution.cell for solution in lesson.solutions]:
+            yield start, "a solution begins with a heading of its own: see the template"
+        after = lesson.cells[end.index + 1 : end.index + 2]
+        if not end.source.endswith("-->") or not all(
+            c.source.startswith("#") for c in after
+        ):
+            yield (
+                end,
+                "begin a new cell with a heading after `solution-end`: JupyterLab folds all away "
+                "up to there",
+            )
     if run < 2:
         yield None, "at least two solutions must hold code that was run"
 
@@ -369,10 +387,12 @@ def ends_with_take_away_and_reading(lesson):
     take_away = "\n".join(cell.prose for cell in lesson.section("Take-away"))
     if not 3 <= sentences(take_away) <= 5:
         yield None, f"the take-away has 3 to 5 sentences, not {sentences(take_away)}"
-    if not any("{cite" in cell.source for cell in lesson.section("Further reading")):
+    reading = "".join(cell.source for cell in lesson.section("Further reading"))
+    if "bibliography.md#" not in reading:
         yield (
             None,
-            "cite ({cite:t}`key`) what to read in the section `## Further reading`",
+            "cite, [Author (1999)](../guide/bibliography.md#key), what to read in the section "
+            "`## Further reading`",
         )
 
 
@@ -546,12 +566,12 @@ def old_form_is_kept(lesson):
         )
     elif not 15 <= lesson.minutes[0] <= 60:
         yield lesson.cells[1], "teach for 15 to 60 minutes: split or join lessons"
-    count = next((c.index for c in lesson.markdown if (2, "Check") in c.headings), 0)
+    check = next((c.index for c in lesson.markdown if (2, "Check") in c.headings), 0)
+    count = sum(not cell.caption for cell in lesson.cells[:check])
     if count not in OLD_CELLS:
         yield None, f"{count} cells before `## Check`; at most {OLD_CELLS[-1]}"
-    exercises = len(lesson.directives("exercise"))
-    if not 3 <= exercises <= 5:
-        yield None, f"write 3 to 5 `{{exercise}}` directives, not {exercises}"
+    if not 3 <= len(lesson.exercises) <= 5:
+        yield None, f"write 3 to 5 exercises, not {len(lesson.exercises)}"
 
 
 # --- Code -------------------------------------------------------------------------------------
@@ -581,6 +601,8 @@ def first_code_cell_is_the_set_up(lesson):
             cell,
             'order: imports, plt.style.use("../book.mplstyle"), SEED = <whole number>',
         )
+    elif STYLE_LINE not in cell.source.splitlines():
+        yield cell, f"tell whoever opens the lesson alone what it needs: `{STYLE_LINE}`"
 
 
 @rule
@@ -814,30 +836,29 @@ def check_is_not_switched_off(lesson):
 
 
 @rule
-def figures_have_caption_name_and_alt_text(lesson):
-    for cell in lesson.code:
+def figures_have_caption_and_alt_text(lesson):
+    for cell, after in zip(lesson.cells, [*lesson.cells[1:], None]):
+        mystnb = cell.metadata.get("mystnb", {})
+        if cell.caption and not (cell.index and lesson.cells[cell.index - 1].figures):
+            yield cell, "a caption stands right after the cell of its figure"
         if not cell.figures:
             if "mystnb" in cell.metadata:
                 yield cell, "remove the metadata `mystnb`: the cell shows no figure"
             continue
-        mystnb = cell.metadata.get("mystnb", {})
-        if {key: set(value) for key, value in mystnb.items()} != {
-            "figure": {"caption", "name"},
-            "image": {"alt"},
-        }:
+        if not (after and after.caption):
             yield (
                 cell,
-                "set mystnb.figure.caption, mystnb.figure.name and mystnb.image.alt, only",
+                'write a cell `<a id="fig-label"></a>**Figure 1.1.1.** Caption.` after it',
             )
             continue
-        if len(cell.caption) < 40 or not cell.caption.rstrip().endswith("."):
-            yield cell, "write the caption as a sentence of at least 40 characters"
-        if not re.fullmatch(r"fig-[a-z0-9-]+", mystnb["figure"]["name"]):
-            yield (
-                cell,
-                "name the figure `fig-...`, in small letters, digits and hyphens",
-            )
-        if len(cell.alt) < 60 or cell.alt == cell.caption:
+        caption = after.source[after.caption.end() :].strip()
+        if len(caption) < 40 or not caption.endswith(".") or "\n\n" in caption:
+            yield after, "write the caption as one paragraph of at least 40 characters"
+        if not re.fullmatch(r"fig-[a-z0-9-]+", after.caption["label"]):
+            yield after, "label: `fig-...`, in small letters, digits and hyphens"
+        if {key: set(value) for key, value in mystnb.items()} != {"image": {"alt"}}:
+            yield cell, "set mystnb.image.alt, only"
+        elif len(cell.alt) < 60 or cell.alt == caption:
             yield (
                 cell,
                 "alt text: kind of plot, of what, what it shows; 60 characters or more",
@@ -858,14 +879,29 @@ def figures_are_png_and_one_to_a_cell(lesson):
 
 @rule
 def figures_are_referred_to(lesson):
-    targets = {target(content) for _, role, content in lesson.roles if role == "numref"}
-    for cell in lesson.code:
-        name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
-        if name and name not in targets:
-            yield cell, f"say in the text what to see: {{numref}}`{name}`"
+    targets = {link for _, _, link in lesson.links}
+    for cell in lesson.markdown:
+        if cell.caption and f"#{cell.caption['label']}" not in targets:
+            label, place = cell.caption["label"], cell.caption["number"]
+            yield cell, f"say in the text what to see: [Figure {place}](#{label})"
 
 
 # --- References -------------------------------------------------------------------------------
+
+
+@rule
+def needs_no_roles(lesson):
+    for cell in lesson.markdown:
+        if found := ROLE.search(without_code_blocks(cell.source)):
+            yield cell, f"`{found[0]}`: write a link, which JupyterLab shows too"
+
+
+@rule
+def numbers_are_in_order(lesson):
+    known = places(lesson.path, [cell.source for cell in lesson.markdown])
+    for cell in lesson.markdown:
+        if numbered(cell.source, known_numbers() | known) != cell.source:
+            yield cell, "a number of a figure or exercise is wrong: run make number"
 
 
 @rule
@@ -875,58 +911,47 @@ def labels_are_unique(lesson):
     for cell, label in lesson.labels:
         if own.count(label) > 1 or label in elsewhere:
             yield cell, f"the label {label} is taken: choose another"
+        if not re.fullmatch("[a-z0-9-]+", label):
+            yield cell, f"the label `{label}`: small letters, digits and hyphens only"
 
 
 @rule
-def citations_are_in_the_bibliography(lesson):
-    for cell, role, content in lesson.roles:
-        if role.startswith("cite"):
-            for key in re.sub(r"\{[^}]*\}", "", content).split(","):
-                if key.strip() not in bibliography():
-                    yield cell, f"references.bib has no entry `{key.strip()}`"
+def citations_are_as_in_the_bibliography(lesson):
+    for cell, text, link in lesson.links:
+        key = link.partition("bibliography.md#")[2]
+        if not key:
+            continue
+        if key not in bibliography():
+            yield cell, f"guide/bibliography.md has no entry `{key}`"
+            continue
+        authors, year = bibliography()[key]
+        forms = [f"{cited_as(authors)} ({year})", f"{cited_as(authors)}, {year}"]
+        if text not in forms:
+            yield cell, f"cite `{key}` as {forms[0]} or ({forms[1]}), not `{text}`"
 
 
 @rule
 def terms_are_in_the_glossary(lesson):
-    terms = [
-        (cell, target(content))
-        for cell, role, content in lesson.roles
-        if role == "term"
-    ]
-    for cell, term in terms:
-        if term.lower() not in glossary():
-            yield cell, f"guide/glossary.md has no term `{term}`"
-    if not terms:
+    if not any("glossary.md#" in link for _, _, link in lesson.links):
         yield (
             None,
-            "link the terms to the glossary at their first use: {term}`posterior`",
+            "link the terms to the glossary at their first use: "
+            "[posterior](../guide/glossary.md#posterior-distribution)",
         )
 
 
 @rule
-def cross_references_resolve(lesson):
-    labels = {label for _, label in lesson.labels} | labels_elsewhere(lesson.path)
-    for cell, role, content in lesson.roles:
-        if role in ("ref", "numref", "eq") and target(content) not in labels:
-            yield cell, f"nothing has the label `{target(content)}`"
-        if role == "doc" and not is_page(lesson, target(content)):
-            yield cell, f"there is no page `{target(content)}`"
-
-
-@rule
 def links_lead_somewhere(lesson):
-    labels = {label for _, label in lesson.labels} | labels_elsewhere(lesson.path)
-    labels |= {slug(text) for cell in lesson.markdown for _, text in cell.headings}
-    for cell in lesson.markdown:
-        for text, link in LINK.findall(cell.source):
-            if re.match(r"https?://|mailto:", link):
-                continue
-            path, _, anchor = link.partition("#")
-            if (
-                not (path and (lesson.path.parent / path).exists())
-                and (path or anchor) not in labels
-            ):
-                yield cell, f"the link `[{text}]({link})` leads nowhere"
+    own = {anchor for cell in lesson.markdown for anchor in anchors(cell.source)}
+    for cell, text, link in lesson.links:
+        if re.match(r"https?://|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (lesson.path.parent / path).resolve()
+        if not target.exists() or (
+            anchor and anchor not in (anchors_of(target) if path else own)
+        ):
+            yield cell, f"the link `[{text}]({link})` leads nowhere"
 
 
 # --- Words and numbers ------------------------------------------------------------------------
@@ -943,7 +968,8 @@ def says_nothing_is_significant(lesson):
 @rule
 def spelling_is_british(lesson):
     for cell in lesson.cells:
-        for found in AMERICAN.finditer(QUOTED.sub("", cell.prose)):
+        text = BOOK.sub("", QUOTED.sub("", cell.prose))
+        for found in AMERICAN.finditer(text):
             yield cell, f"British spelling, please: `{found[0]}`"
 
 
@@ -995,9 +1021,9 @@ def numbers_quoted_from_draws_recur(lesson):
 def core_exercises(lesson):
     """(exercise, the minutes it states, if any) of those under `## Exercises`."""
     cells = lesson.section("Exercises")
-    found = [e for e in lesson.directives("exercise") if e.cell in cells]
-    for number, exercise in enumerate(found):
-        form = r"\*(\d+) min\.\*" if number else r"\*In class, (\d+) min\.\*"
+    found = [exercise for exercise in lesson.exercises if exercise.cell in cells]
+    for place, exercise in enumerate(found):
+        form = r"\*(\d+) min\.\*" if place else r"\*In class, (\d+) min\.\*"
         minutes = re.match(form, exercise.body.lstrip())
         yield exercise, minutes and int(minutes[1])
 
@@ -1018,9 +1044,8 @@ def quoted_decimals(lesson):
     """
     for cell in lesson.cells:
         yield cell, None, []
-        for text, percent in DECIMAL.findall(
-            REFERENCE.sub("", cell.caption or cell.prose)
-        ):
+        prose = cell.prose if cell.kind == "markdown" else ""
+        for text, percent in DECIMAL.findall(REFERENCE.sub("", prose)):
             shifted = [str(Decimal(text).scaleb(-2))] if percent else []
             yield cell, f"{text}{percent}", [text, *shifted]
 
@@ -1030,21 +1055,6 @@ def chance_to_recur(claim, mean, sd):
     half = float(Decimal((0, (1,), Decimal(claim).as_tuple().exponent))) / 2
     normal, value = NormalDist(mean, sd), float(claim)
     return normal.cdf(value + half) - normal.cdf(value - half)
-
-
-def target(content):
-    """What a role points at: `x` in both {ref}`x` and {ref}`words <x>`."""
-    return re.sub(r"^.*<(.*)>$", r"\1", content, flags=re.DOTALL).strip()
-
-
-def is_page(lesson, page):
-    """Whether a {doc} role's target is a page of the book."""
-    base = (
-        ROOT / page.lstrip("/") if page.startswith("/") else lesson.path.parent / page
-    )
-    return any(
-        base.with_name(base.name + suffix).is_file() for suffix in (".md", ".ipynb")
-    )
 
 
 def ruff(lesson, command, complaint):
@@ -1088,6 +1098,31 @@ def is_reworked(lesson):
     """Whether a lesson follows every rule of the new form, listed in OLD_FORM or not."""
     lesson.is_old = False
     return not any(breaches(check, lesson) for check in NEW_FORM_RULES)
+
+
+def test_pages_have_no_roles_and_the_right_numbers():
+    for path, text in pages().items():
+        roles = set(ROLE.findall(without_code_blocks(text))) - {"kbd"}
+        assert not roles, f"{path}: write links in place of {roles}"
+        wrong = numbered(text, known_numbers()) != text
+        assert not wrong, f"{path}: a number is wrong: run make number"
+
+
+def test_the_bibliography_is_in_order():
+    """Alphabetical, and no two sources are cited alike: 2014a, 2014b."""
+    text = pages()[ROOT / "guide/bibliography.md"]
+    assert len(bibliography()) == text.count("<a id="), "an entry has another form"
+    entries, cited = [], []
+    for authors, year in bibliography().values():
+        letters = unicodedata.normalize("NFKD", authors.lower())
+        entries.append((re.sub("[^a-z ,]", "", letters), year))
+        cited.append((cited_as(authors), year))
+    assert entries == sorted(entries)
+    assert len(cited) == len(set(cited))
+
+
+def test_the_glossary_is_in_order():
+    assert glossary() == sorted(glossary(), key=str.lower)
 
 
 @pytest.mark.parametrize("name", OLD_FORM)

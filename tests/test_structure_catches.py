@@ -15,6 +15,7 @@ from lessons import (
     TEMPLATE,
     Lesson,
     agrees,
+    cited_as,
     numbers,
     prose,
     weigh,
@@ -121,8 +122,8 @@ def fails(notebook):
     cell_of(notebook, "prior").outputs.append(error)
 
 
-def no_figure_metadata(notebook):
-    """Remove caption, name and alt text of a figure."""
+def no_alt_text(notebook):
+    """Remove the alt text of a figure."""
     del cell_of(notebook, "plot-data").metadata["mystnb"]
 
 
@@ -184,15 +185,17 @@ def swap(one, other):
     return change
 
 
-def figure(**changes):
-    """Change caption, name or alt text of a figure."""
+def caption(text):
+    """Give a figure another caption."""
+    return attribute(
+        "plot-data-caption",
+        source=f'<a id="fig-topic-data"></a>**Figure N.N.1.** {text}',
+    )
 
-    def change(notebook):
-        mystnb = cell_of(notebook, "plot-data").metadata.mystnb
-        for key, value in changes.items():
-            (mystnb.image if key == "alt" else mystnb.figure)[key] = value
 
-    return change
+def alt_text(text):
+    """Give a figure another alt text."""
+    return metadata("plot-data", mystnb={"image": {"alt": text}})
 
 
 def cell_of(notebook, cell_id):
@@ -305,9 +308,14 @@ CASES = [
         false_agreement,
     ),
     Broken(
+        "cells_hold_only_known_metadata",
+        "Collapsed",
+        attribute("code-start", metadata={}),
+    ),
+    Broken(
         "exercises_have_labels_and_solutions",
-        ":label:",
-        replace("exercise-code", ":label: ex-topic-code\n", ""),
+        "ex-label",
+        replace("exercise-code", '<a id="ex-topic-code"></a>', ""),
     ),
     Broken(
         "exercises_have_labels_and_solutions",
@@ -316,21 +324,38 @@ CASES = [
     ),
     Broken(
         "exercises_have_labels_and_solutions",
+        "#### Solution of",
+        replace("code-start", "####", "#####"),
+    ),
+    Broken(
+        "exercises_have_labels_and_solutions",
         "under `## Exercises`",
-        append("check", "```{exercise}\n:label: ex-early\nTry.\n```"),
+        append("check", '#### <a id="ex-early"></a>Exercise N.N.4.\n\nTry.'),
     ),
     Broken(
         "exercises_have_labels_and_solutions",
         "no exercise has",
         replace("code-start", "ex-topic-code", "ex-other"),
     ),
+    Broken("solutions_are_gated_and_run", "in turn", drop("code-end")),
     Broken(
-        "exercises_have_labels_and_solutions",
-        "dropdown",
-        replace("code-start", ":class: dropdown\n", ""),
+        "solutions_are_gated_and_run",
+        "is empty",
+        attribute("think-solution", source="<!-- {solution-end} -->"),
     ),
-    Broken("solutions_are_gated_and_run", "in turn", drop("think-end")),
-    Broken("solutions_are_gated_and_run", "is empty", drop("think-solution")),
+    Broken(
+        "solutions_are_gated_and_run",
+        "heading of its own",
+        replace("think-start", "Solution", "Answer"),
+    ),
+    Broken(
+        "solutions_are_gated_and_run", "begin a new cell", append("code-end", "More.")
+    ),
+    Broken(
+        "solutions_are_gated_and_run",
+        "begin a new cell",
+        replace("take-away", "## Take-away", "More."),
+    ),
     Broken("solutions_are_gated_and_run", "was run", drop("code-solution")),
     Broken(
         "ends_with_take_away_and_reading",
@@ -340,7 +365,7 @@ CASES = [
     Broken(
         "ends_with_take_away_and_reading",
         "cite",
-        replace("further-reading", "{cite:t}`gelman2007arm`", "A book"),
+        replace("further-reading", "bibliography.md", "glossary.md"),
     ),
     Broken(
         "states_its_minutes",
@@ -441,6 +466,11 @@ CASES = [
         "first_code_cell_is_the_set_up",
         "order",
         replace("set-up", 'plt.style.use("../book.mplstyle")', ""),
+    ),
+    Broken(
+        "first_code_cell_is_the_set_up",
+        "alone",
+        replace("set-up", "  # needs the course's folder: Getting started", ""),
     ),
     Broken("imports_stand_only_in_the_set_up", "set-up cell", second_import),
     Broken("cells_are_short", "split the cell", append("prior", "mean\n" * 20)),
@@ -618,16 +648,31 @@ CASES = [
         "nbval",
         metadata("prior", tags=["nbval-ignore-output"]),
     ),
-    Broken("figures_have_caption_name_and_alt_text", "caption", no_figure_metadata),
     Broken(
-        "figures_have_caption_name_and_alt_text", "sentence", figure(caption="Children")
-    ),
-    Broken("figures_have_caption_name_and_alt_text", "fig-", figure(name="children")),
-    Broken(
-        "figures_have_caption_name_and_alt_text", "alt text", figure(alt="Histogram")
+        "figures_have_caption_and_alt_text",
+        "after it",
+        drop("plot-data-caption"),
     ),
     Broken(
-        "figures_have_caption_name_and_alt_text",
+        "figures_have_caption_and_alt_text",
+        "right after",
+        swap("plot-data-caption", "data-says"),
+    ),
+    Broken("figures_have_caption_and_alt_text", "paragraph", caption("Children")),
+    Broken(
+        "figures_have_caption_and_alt_text",
+        "paragraph",
+        append("plot-data-caption", "\nMore."),
+    ),
+    Broken(
+        "figures_have_caption_and_alt_text",
+        "small letters",
+        replace("plot-data-caption", "fig-topic-data", "fig-topic_data"),
+    ),
+    Broken("figures_have_caption_and_alt_text", "image.alt, only", no_alt_text),
+    Broken("figures_have_caption_and_alt_text", "alt text", alt_text("Histogram")),
+    Broken(
+        "figures_have_caption_and_alt_text",
         "shows no figure",
         metadata("prior", mystnb={}),
     ),
@@ -640,33 +685,73 @@ CASES = [
     Broken(
         "figures_are_referred_to",
         "say in the text",
-        replace("prior-predictive", "{numref}", "{ref}"),
+        replace("prior-predictive", "#fig-topic-prior", "#check"),
     ),
-    Broken("labels_are_unique", "is taken", figure(name="fig-topic-prior")),
-    Broken("labels_are_unique", "is taken", append("model", "\n(ex-topic-code)=")),
+    Broken("needs_no_roles", "{term}`", append("data", "{term}`prior`")),
     Broken(
-        "citations_are_in_the_bibliography",
-        "nobody1900",
-        append("data", "{cite:p}`nobody1900`"),
+        "numbers_are_in_order",
+        "make number",
+        replace("plot-data-caption", "N.N.1", "N.N.2"),
+    ),
+    Broken(
+        "numbers_are_in_order",
+        "make number",
+        replace("prior-predictive", "Figure N.N.2", "Figure N.N.3"),
+    ),
+    Broken(
+        "numbers_are_in_order",
+        "make number",
+        append("data", "[Figure 1.1.1](../x.ipynb#fig-pool-data)"),
+    ),
+    Broken(
+        "numbers_are_in_order",
+        "make number",
+        replace("code-start", "N.N.1", "N.N.2"),
+    ),
+    Broken(
+        "labels_are_unique",
+        "is taken",
+        replace("plot-data-caption", "fig-topic-data", "fig-topic-prior"),
+    ),
+    Broken(
+        "labels_are_unique",
+        "is taken",
+        append("model", '\n<a id="ex-topic-code"></a>'),
+    ),
+    Broken("labels_are_unique", "hyphens", append("model", '<a id="Ex_x"></a>')),
+    Broken(
+        "citations_are_as_in_the_bibliography",
+        "no entry `nobody1900`",
+        append("data", "[Nobody (1900)](../guide/bibliography.md#nobody1900)"),
+    ),
+    Broken(
+        "citations_are_as_in_the_bibliography",
+        "Gelman and Hill (2007)",
+        replace("further-reading", "Gelman and Hill", "Gelman"),
+    ),
+    Broken(
+        "citations_are_as_in_the_bibliography",
+        "Gelman and Hill (2007)",
+        replace("further-reading", "(2007)", "(2006)"),
     ),
     Broken(
         "terms_are_in_the_glossary",
-        "no such term",
-        append("data", "{term}`no such term`"),
+        "first use",
+        lambda notebook: [
+            replace(cell.id, "glossary.md", "notation.md")(notebook)
+            for cell in notebook.cells
+            if "glossary.md#" in cell.source
+        ],
     ),
     Broken(
-        "terms_are_in_the_glossary",
-        "no such term",
-        append("data", "{term}`x <no such term>`"),
+        "links_lead_somewhere",
+        "nowhere",
+        append("data", "[x](../guide/glossary.md#no-such-term)"),
     ),
     Broken(
-        "cross_references_resolve", "no-label", append("data", "{ref}`x <no-label>`")
-    ),
-    Broken(
-        "cross_references_resolve", "no-label", append("data", "{numref}`no-label`")
-    ),
-    Broken(
-        "cross_references_resolve", "no page", append("data", "{doc}`../guide/no-page`")
+        "links_lead_somewhere",
+        "nowhere",
+        append("data", "[x](../day1_bayes/01_bayes_rule.ipynb#fig-no-label)"),
     ),
     Broken(
         "links_lead_somewhere", "nowhere", append("data", "[x](../guide/no-page.md)")
@@ -680,11 +765,11 @@ CASES = [
     Broken(
         "says_nothing_is_significant",
         "Significance",
-        figure(caption="Significance of " * 4),
+        caption("Significance of " * 4),
     ),
     Broken("spelling_is_british", "modeling", append("data", "This is modeling.")),
     Broken("spelling_is_british", "Standardized", append("data", "Standardized data.")),
-    Broken("spelling_is_british", "tumor", figure(alt="A tumor rate")),
+    Broken("spelling_is_british", "tumor", alt_text("A tumor rate")),
     Broken(
         "numbers_in_the_text_are_in_an_output_above",
         "89.6",
@@ -708,7 +793,7 @@ CASES = [
     Broken(
         "numbers_in_the_text_are_in_an_output_above",
         "0.777",
-        figure(caption="At 0.777."),
+        caption("At 0.777."),
     ),
     Broken(
         "numbers_quoted_from_draws_recur", "128.9", append("check", "It is 128.9 here.")
@@ -740,6 +825,7 @@ HARMLESS = [
         "data",
         'They called it "significant". Two significant digits. A coloured centre.',
     ),
+    append("data", "Maxwell and Delaney (2004), *Analyzing Data*, chapter 11."),
     append("data", "See section 5.3, tables 5.1 and 5.2, and PyMC 6.4."),
     append(
         "data",
@@ -817,12 +903,34 @@ def test_numbers_are_told_from_names_and_versions():
 
 def test_prose_leaves_out_code_formulas_and_markup():
     text = prose(
-        "Seen `0.1` and $0.2$, {term}`prior <x 0.3>`, [a link](../0.4.md)\n"
+        "Seen `0.1` and $0.2$, [prior](../guide/glossary.md#x0.3), [a link](../0.4.md)\n"
         ":::{note} Title\n:class: x0.5\nbody\n:::\n"
-        "```python\n0.6\n```\n$$\n0.7\n$$\n{cite:p}`a0.8`"
+        "```python\n0.6\n```\n$$\n0.7\n$$\n<!-- {solution-start} 0.8 -->"
     )
     assert not numbers(text)
     assert all(word in text for word in ("Seen", "prior", "a link", "Title", "body"))
+
+
+@pytest.mark.parametrize(
+    ("authors", "cited"),
+    [
+        ("Eddy, David M.", "Eddy"),
+        ("de Finetti, Bruno", "de Finetti"),
+        ("Gelman, Andrew and Jennifer Hill", "Gelman and Hill"),
+        ("Kreft, Ita G. G. and Jan De Leeuw", "Kreft and De Leeuw"),
+        ("Rubin, Donald B., Xiao-Li Meng and Hal Stern", "Rubin et al."),
+        ("Stan Development Team", "Stan Development Team"),
+    ],
+)
+def test_authors_are_cited_in_short(authors, cited):
+    assert cited_as(authors) == cited
+
+
+def test_captions_weigh_nothing():
+    longer = deepcopy(template())
+    append("plot-data-caption", "word " * 100)(longer)
+    before, after = (weigh(Lesson(TEMPLATE, n).core) for n in (template(), longer))
+    assert before == after
 
 
 def test_contents_are_read_at_every_depth():
@@ -917,7 +1025,7 @@ def test_a_full_day_and_one_with_lessons_in_the_old_form_may_be_long():
         ("Teaching", r"\*\*Teaching\*\*", "Teaching"),
         ("15 to 60", r"\*\*Teaching\*\* \d+", "**Teaching** 90"),
         ("cells before", r"^## Check", "### Check"),
-        ("3 to 5", r"\{exercise\}", "{note}"),
+        ("3 to 5", r"</a>Exercise", "</a>Task"),
     ],
 )
 @pytest.mark.parametrize("name", OLD_FORM[:1])

@@ -41,13 +41,21 @@ WORKERS = 2
 # A fork of a threaded process may hang, and so may the notebook client without a limit.
 NEW_PROCESS = multiprocessing.get_context("spawn")
 CELL_TIMEOUT = 300  # seconds
+# As JupyterLab keeps them, or a lesson would be marked as changed once it is opened.
 METADATA = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",
         "language": "python",
         "name": "python3",
     },
-    "language_info": {"name": "python"},
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+    },
 }
 
 
