@@ -247,7 +247,7 @@ globalThis.checks ??= (() => {
     const repeated = new Set(ids.filter((id, i) => ids.indexOf(id) < i));
     faults.push(...[...repeated].map((id) => ["id", `#${id}`]));
 
-    const folds = all("summary, button").filter((fold) => !/^copy/i.test(labelled(fold)));
+    const folds = all("summary, button").filter((fold) => !/^(copy|$)/i.test(labelled(fold)));
     faults.push(...all("summary, button", document).filter((fold) => visible(fold) && !labelled(fold)
       && !fold.getAttribute("aria-labelledby")).map((fold) => ["nameless", fold]));
     const names = new Set(folds.map(labelled));
@@ -363,6 +363,29 @@ globalThis.checks ??= (() => {
     return faults;
   }
 
+  // One element for each combination of colour, background and size that text is set in.
+  function eachColour() {
+    const looks = new Map();
+    for (const element of all("*", document.body)) {
+      if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+      const { color, fontSize, fontWeight } = getComputedStyle(element);
+      const look = [color, background(element), fontSize, fontWeight, !!element.closest("a")].join();
+      if (!looks.has(look) && visible(element)) looks.set(look, element);
+    }
+    return [...looks.values()];
+  }
+
+  // axe-core measures contrast slowly: once for each combination of colours, not for each of
+  // thousands of words. All its other rules see the whole page.
+  async function runAxe(part) {
+    const [where, options] = part === "colours"
+      ? [{ include: eachColour() }, { runOnly: ["color-contrast", "link-in-text-block"] }]
+      : [document, { rules: { "color-contrast": { enabled: false } } }];
+    const { violations } = await axe.run(where, { resultTypes: ["violations"], preload: false, ...options });
+    return violations.flatMap(({ id, impact, nodes }) =>
+      nodes.map(({ target }) => ["axe", `${id} (${impact}) ${target}`]));
+  }
+
   // The results of the search page once they have come: the first one's title, and those
   // without an excerpt.
   async function searchResults({ excerpt }) {
@@ -381,5 +404,5 @@ globalThis.checks ??= (() => {
 
   const groups = { phone, desktop, keyboard, colour, noScript, print };
   const run = (group, options) => groups[group](options).map(([kind, element]) => [kind, name(element)]);
-  return { watch, settle, firstVisit, printWidth, searchResults, run };
+  return { watch, settle, firstVisit, printWidth, searchResults, runAxe, run };
 })();
