@@ -40,10 +40,9 @@ globalThis.checks ??= (() => {
       || performance.now() - Math.max(busy, formulasAt, fontsAt) < quiet) await pause(50);
   }
 
-  // The figures of a first visit. Afterwards the page has been read to its end, so that
-  // images that load late have loaded, and moved things if they do.
-  async function firstVisit(quiet) {
-    await settle(quiet);
+  // The figures of a first visit that has settled. Afterwards the page has been read to its
+  // end, so that images that load late have loaded, and moved things if they do.
+  async function firstVisit() {
     settled = true;
     const seconds = formulas ? Math.max(formulasAt, fontsAt) / 1000 : null;
     for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
