@@ -5,6 +5,7 @@ globalThis.checks ??= (() => {
   const SCREEN_READERS_ONLY = ".katex-mathml, mjx-assistive-mml, .sr-only, .visually-hidden";
   const BLOCKS = "p, li, dt, dd, td, th, h1, h2, h3, h4, h5, h6, figcaption, summary, label, "
     + `a, button, code, pre, table, img, svg, ${FORMULA}`;
+  const SLACK = 4; // pixels, less than a letter
   const NEIGHBOURS = 'a[rel~="next"], a[rel~="prev"], a[class*="next"], a[class*="prev"]';
 
   // ---- The first visit, watched from its beginning.
@@ -142,9 +143,9 @@ globalThis.checks ??= (() => {
       const overflow = getComputedStyle(node).overflowX;
       if (/auto|scroll/.test(overflow)) return false;
       const edges = node.getBoundingClientRect();
-      if (/hidden|clip/.test(overflow) && (right > edges.right + 2 || box.left < edges.left - 2)) return true;
+      if (/hidden|clip/.test(overflow) && (right > edges.right + SLACK || box.left < edges.left - SLACK)) return true;
     }
-    return right > width + 2 || box.left < -2;
+    return right > width + SLACK || box.left < -SLACK;
   }
 
   function cutElements(width) {
@@ -246,11 +247,14 @@ globalThis.checks ??= (() => {
     const repeated = new Set(ids.filter((id, i) => ids.indexOf(id) < i));
     faults.push(...[...repeated].map((id) => ["id", `#${id}`]));
 
+    // Buttons and folds of one kind; that each has a name at all is a rule of axe-core.
     const folds = all("summary, button").filter((fold) => !/^(copy|$)/i.test(labelled(fold)));
-    faults.push(...all("summary, button", document).filter((fold) => visible(fold) && !labelled(fold)
-      && !fold.getAttribute("aria-labelledby")).map((fold) => ["nameless", fold]));
-    const names = new Set(folds.map(labelled));
-    if (folds.length > 1 && names.size === 1) faults.push(["same-names", `${folds.length} times "${[...names]}"`]);
+    const kinds = Map.groupBy(folds, (fold) => (fold.matches("summary") ? fold.parentElement : fold).className);
+    for (const kind of kinds.values()) {
+      if (kind.length > 1 && new Set(kind.map(labelled)).size === 1) {
+        faults.push(["same-names", `${kind.length} times "${labelled(kind[0])}"`]);
+      }
+    }
 
     faults.push(...all("a[href]", document).filter((link) => link.origin === location.origin
       && link.pathname.endsWith(".ipynb") && !link.hasAttribute("download")).map((link) => ["download", link]));

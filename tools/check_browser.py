@@ -106,8 +106,7 @@ KINDS = {
     "same-description": "the same meta description as another page: write its own",
     "h1": "not exactly one first heading: leave one",
     "id": "an id twice: rename one",
-    "nameless": "a button or fold without a name: give it one",
-    "same-names": "buttons or folds all of the same name: say what each opens",
+    "same-names": "buttons or folds of one kind all have the same name: say what each opens",
     "download": "a link to a notebook without the attribute download: add it",
 }
 
