@@ -36,7 +36,7 @@ from pathlib import Path
 from statistics import median
 
 try:
-    from playwright.async_api import async_playwright
+    from playwright.async_api import Error, async_playwright
 except ModuleNotFoundError as error:
     sys.exit(
         f"check_browser: {error.name} is not installed; "
@@ -467,18 +467,8 @@ def self_test():
     print(f"Every fault of tests/browser is found, {len(KINDS)} kinds, and no other.")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("site", nargs="?", type=Path, default=Path("_build/html"))
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write all figures as JSON"
-    )
-    parser.add_argument(
-        "--self-test", action="store_true", help="look for the faults of tests/browser"
-    )
-    options = parser.parse_args()
-    if options.self_test:
-        return self_test()
+def check_site(options):
+    """Print the faults and figures of the built site, and write the report."""
     site = options.site.resolve()
     if not (site / "index.html").is_file():
         fail(f"no site in {options.site}: run `make book` first.")
@@ -492,6 +482,22 @@ def main():
             f"{len(list(lines(faults)))} faults in {options.site}, of {len(figures)} pages."
         )
     print(f"\n{options.site}: {len(figures)} pages in a browser, no faults.")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("site", nargs="?", type=Path, default=Path("_build/html"))
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write all figures as JSON"
+    )
+    parser.add_argument(
+        "--self-test", action="store_true", help="look for the faults of tests/browser"
+    )
+    options = parser.parse_args()
+    try:
+        return self_test() if options.self_test else check_site(options)
+    except Error as error:
+        fail(f"the browser gave up: {' '.join(error.message.split())[:300]}")
 
 
 if __name__ == "__main__":
