@@ -85,10 +85,10 @@ def shrinkage():
         'stroke-dasharray="4 4"/>',
         f'<g fill="none" stroke-width="1.2" opacity="0.6">{"".join(threads)}</g>',
         *marks,
-        f'<g fill="{INK}" font-family="system-ui, sans-serif" font-size="15">'
+        f'<g fill="{INK}" font-family="system-ui, sans-serif" font-size="20">'
         '<text x="20" y="24">each county alone</text>'
-        f'<text x="20" y="{bottom + 30}">all counties together</text>'
-        f'<text x="400" y="24" text-anchor="end" fill="{BLUE}">many houses</text>'
+        f'<text x="20" y="{bottom + 34}">all together</text>'
+        f'<text x="372" y="24" text-anchor="end" fill="{BLUE}">many houses</text>'
         f'<text x="500" y="24" text-anchor="end" fill="{ORANGE}">few houses</text>'
         "</g>",
         width=520,
