@@ -1,0 +1,23 @@
+/* Whatever scrolls sideways can be reached and moved with the keyboard; nothing else is a stop. */
+"use strict";
+
+const markScrolling = () => {
+  const boxes = "pre, .math, .table-wrapper, .cell_output .output";
+  for (const box of document.querySelectorAll(`article :is(${boxes})`)) {
+    const scrolls = box.scrollWidth > box.clientWidth + 1;
+    box.toggleAttribute("data-scrolls", scrolls);
+    if (scrolls) {
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", "Scrolls sideways");
+    } else {
+      box.removeAttribute("tabindex");
+      box.removeAttribute("role");
+      box.removeAttribute("aria-label");
+    }
+  }
+};
+
+addEventListener("load", markScrolling);
+addEventListener("resize", markScrolling);
+document.addEventListener("toggle", markScrolling, true);
