@@ -43,6 +43,7 @@ def description(doctree):
     ]
     aims = [p for p in paragraphs if inside(p, "objectives") and p.parent.tagname == "list_item"]
     texts = [plain(p) for p in paragraphs if p.parent.tagname != "list_item"]
+    texts = [text for text in texts if text.endswith((".", "?", "!"))]
     if aims:
         texts = [texts[0], "How to " + "; ".join(map(plain, aims)) + "."]
     separator = "; " if aims else ". "
@@ -74,7 +75,7 @@ def add_to_page(app, pagename, templatename, context, doctree):
         found = app.env.metadata.items()
         context["descriptions"] = {name: meta["description"] for name, meta in found}
     if doctree:
-        body = context["body"].replace("<th></th>", "<td></td>")
+        body = re.sub(r"<th[^>]*>(<p></p>)?</th>", "<td></td>", context["body"])
         body = re.sub(r"<style scoped>.*?</style>", "", body, flags=re.DOTALL)
         sizes = Sizes(app)
         body = re.sub(r"<img [^>]*>", sizes.add, body)

@@ -16,15 +16,16 @@ Search.query = (query) => {
     const [name, label, anchor] = result;
     const title = titles[docnames.indexOf(name)];
     if (!pages.has(name)) pages.set(name, { name, title, sections: new Map() });
-    if (anchor) pages.get(name).sections.set(anchor, label.replace(`${title} > `, ""));
+    if (anchor && label !== title) pages.get(name).sections.set(anchor, label.replace(`${title} > `, ""));
   }
 
-  // 0 to 1 for a title with some of the words, 2 to 3 for one with all, the more the shorter it is
+  // A title counts the more the more of it the words are, and far more if it has all of them.
   const named = (title) => {
     const parts = splitQuery(title.toLowerCase());
     const found = words.filter((word) => parts.some((part) => part.startsWith(word)));
     const all = words.length > 0 && found.length === words.length;
-    return found.join("").length / title.length + (all ? 2 : 0);
+    const first = parts.slice(0, words.length).join() === words.join();
+    return found.join("").length / title.length + (all ? 2 : 0) + (first ? 2 : 0);
   };
   const score = (page) => named(page.title) + (page.sections.size ? 1 : 0);
   const place = (page) => docnames.indexOf(page.name);
