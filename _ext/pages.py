@@ -41,7 +41,11 @@ def description(doctree):
         for node in doctree.findall(nodes.paragraph)
         if not node.next_node(nodes.math) and not node.next_node(nodes.image)
     ]
-    aims = [p for p in paragraphs if inside(p, "objectives") and p.parent.tagname == "list_item"]
+    aims = [
+        p
+        for p in paragraphs
+        if inside(p, "objectives") and p.parent.tagname == "list_item"
+    ]
     texts = [plain(p) for p in paragraphs if p.parent.tagname != "list_item"]
     texts = [text for text in texts if text.endswith((".", "?", "!"))]
     if aims:
@@ -70,41 +74,51 @@ def add_to_page(app, pagename, templatename, context, doctree):
     """Add to one page what the module's docstring lists."""
     meta = app.env.metadata[pagename] if doctree else {}
     text = html.escape(meta.get("description", OTHER_PAGES.get(pagename, "")))
-    context["metatags"] = f'{context.get("metatags", "")}\n<meta name="description" content="{text}">'
+    context["metatags"] = (
+        f'{context.get("metatags", "")}\n<meta name="description" content="{text}">'
+    )
     if pagename == "search":
         found = app.env.metadata.items()
         context["descriptions"] = {name: meta["description"] for name, meta in found}
     if doctree:
         body = re.sub(r"<th[^>]*>(<p></p>)?</th>", "<td></td>", context["body"])
         body = re.sub(r"<style scoped>.*?</style>", "", body, flags=re.DOTALL)
-        sizes = Sizes(app)
-        body = re.sub(r"<img [^>]*>", sizes.add, body)
+        body = re.sub(r"<img [^>]*>", Sizes(app, is_lesson(app, pagename)).add, body)
         context["body"] = body.replace("</h1>", "</h1>\n" + links(app, pagename), 1)
+
+
+def is_lesson(app, pagename):
+    """Whether a page is made from a notebook."""
+    return Path(app.env.doc2path(pagename)).suffix == ".ipynb"
 
 
 class Sizes:
     """Writes the sizes of the images of one page into their tags."""
 
-    def __init__(self, app):
+    def __init__(self, app, is_lesson):
         self.source = {name: file for file, name in app.builder.images.items()}
         self.folder = Path(app.srcdir)
         style = (self.folder / "book.mplstyle").read_text(encoding="utf-8")
         self.scale = 96 / float(re.search(r"savefig\.dpi: (\d+)", style)[1])
-        self.first = True
+        self.in_view = not is_lesson  # the first image of a page without code, or none
 
     def add(self, tag):
-        """An image's tag with its size; all but the first of a page load when they are needed."""
+        """An image with its size; it loads when it is needed, unless it is in view at once."""
         address = unquote(re.search(r'src="([^"]*)"', tag[0])[1])
-        file = self.folder / self.source.get(address.rpartition("/")[2], address.lstrip("./"))
+        file = self.folder / self.source.get(
+            address.rpartition("/")[2], address.lstrip("./")
+        )
         if file.suffix == ".svg":
-            box = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', file.read_text("utf-8"))
+            box = re.search(
+                r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', file.read_text("utf-8")
+            )
             size = [float(side) for side in box.groups()]
         else:
             with Image.open(file) as image:
                 size = [side * self.scale for side in image.size]
         width, height = map(round, size)
-        loading = "" if self.first else ' loading="lazy"'
-        self.first = False
+        loading = "" if self.in_view else ' loading="lazy"'
+        self.in_view = False
         return f'<img width="{width}" height="{height}"{loading} decoding="async"{tag[0][4:]}'
 
 
@@ -114,14 +128,16 @@ def links(app, pagename):
     if not day:
         return ""
     up = "../" * pagename.count("/")
-    zipped = (
-        f'<a href="{up}downloads/day{day[1]}.zip" download>Download day {day[1]} (zip)</a>'
-    )
-    if Path(app.env.doc2path(pagename)).suffix == ".ipynb":
+    zipped = f'<a href="{up}downloads/day{day[1]}.zip" download>Download day {day[1]} (zip)</a>'
+    if is_lesson(app, pagename):
         theme = app.config.html_theme_options
-        owner = theme["source_repository"].removeprefix("https://github.com/").strip("/")
+        owner = (
+            theme["source_repository"].removeprefix("https://github.com/").strip("/")
+        )
         lab = quote(f"lab/tree/{pagename}.ipynb", safe="")
-        binder = f"https://mybinder.org/v2/gh/{owner}/{theme['source_branch']}?urlpath={lab}"
+        binder = (
+            f"https://mybinder.org/v2/gh/{owner}/{theme['source_branch']}?urlpath={lab}"
+        )
         zipped = f'<a href="{binder}">Run on Binder</a> {zipped}'
     return f'<nav class="page-links" aria-label="Run this">{zipped}</nav>'
 
@@ -130,7 +146,9 @@ def begin_folded(writer, node):
     """Folded code, named for the figure under it."""
     caption = (node.parent or node).next_node(nodes.caption)
     figure = re.match(r"Figure [\d.]*\d", caption.astext()) if caption else None
-    name = "Code" if node.parent else "Code and result"  # a whole cell has no parent here
+    name = (
+        "Code" if node.parent else "Code and result"
+    )  # a whole cell has no parent here
     name += f" of {figure[0]}" if figure else ""
     writer.body.append(f'<details class="hide {" ".join(node["classes"])}">')
     writer.body.append(f"<summary>{name}</summary>\n")
@@ -152,13 +170,17 @@ def write_downloads(app, exception):
         day = folder.name[3]
         lessons = sorted(folder.glob("*.ipynb"))
         text = "".join(lesson.read_text(encoding="utf-8") for lesson in lessons)
-        read = {root / name for name in re.findall(r"\.\./([\w/]+\.(?:csv|mplstyle))", text)}
+        read = {
+            root / name for name in re.findall(r"\.\./([\w/]+\.(?:csv|mplstyle))", text)
+        }
         contents = {f.relative_to(root): f.read_bytes() for f in [*lessons, *read]}
         contents[Path("requirements.txt")] = (root / "requirements.txt").read_bytes()
         contents[Path("README.txt")] = README.format(day=day, url=url).encode()
         with ZipFile(target / f"day{day}.zip", "w", ZIP_DEFLATED) as archive:
             for name, content in sorted(contents.items()):
-                info = ZipInfo((Path("bayesian-multilevel-modelling") / name).as_posix())
+                info = ZipInfo(
+                    (Path("bayesian-multilevel-modelling") / name).as_posix()
+                )
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, content, ZIP_DEFLATED)
 

@@ -2,10 +2,9 @@
 "use strict";
 
 const markScrolling = () => {
-  const boxes = "pre, .math, .table-wrapper, .cell_output .output";
+  const boxes = "pre, .math-wrapper, .table-wrapper, .cell_output .output";
   for (const box of document.querySelectorAll(`article :is(${boxes})`)) {
     const scrolls = box.scrollWidth > box.clientWidth + 1;
-    box.toggleAttribute("data-scrolls", scrolls);
     if (scrolls) {
       box.tabIndex = 0;
       box.setAttribute("role", "group");

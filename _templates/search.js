@@ -32,21 +32,21 @@ Search.query = (query) => {
   const ordered = [...pages.values()].sort((a, b) => score(b) - score(a) || place(a) - place(b));
 
   const link = (parent, address, label) => {
-    const item = parent.appendChild(document.createElement("li"));
-    const anchor = item.appendChild(document.createElement("a"));
+    const anchor = parent.appendChild(document.createElement("a"));
     anchor.href = address;
     anchor.innerHTML = label;
-    return item;
   };
   const list = document.createElement("ul");
   list.className = "search";
   for (const { name, title, sections } of ordered) {
     const address = name + DOCUMENTATION_OPTIONS.LINK_SUFFIX;
-    const item = link(list, address, title);
+    const item = list.appendChild(document.createElement("li"));
+    link(item, address, title);
     item.appendChild(document.createElement("p")).textContent = DESCRIPTIONS[name] ?? "";
     if (!sections.size) continue;
-    const inner = item.appendChild(document.createElement("ul"));
-    sections.forEach((label, anchor) => link(inner, address + anchor, label));
+    const places = item.appendChild(document.createElement("p"));
+    places.className = "sections";
+    sections.forEach((label, anchor) => link(places, address + anchor, label));
   }
   document.getElementById("search-status").textContent = ordered.length
     ? `“${query}” is on ${ordered.length} ${ordered.length === 1 ? "page" : "pages"}.`
