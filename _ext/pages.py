@@ -143,13 +143,17 @@ def links(app, pagename):
 
 
 def begin_folded(writer, node):
-    """Folded code, named for the figure under it."""
+    """Folded code, named for the figure under it, or numbered."""
     caption = (node.parent or node).next_node(nodes.caption)
     figure = re.match(r"Figure [\d.]*\d", caption.astext()) if caption else None
     name = (
         "Code" if node.parent else "Code and result"
     )  # a whole cell has no parent here
-    name += f" of {figure[0]}" if figure else ""
+    if figure:
+        name += f" of {figure[0]}"
+    else:
+        writer.folded = getattr(writer, "folded", 0) + 1
+        name += f" {writer.folded}"
     writer.body.append(f'<details class="hide {" ".join(node["classes"])}">')
     writer.body.append(f"<summary>{name}</summary>\n")
 
