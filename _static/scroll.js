@@ -2,7 +2,7 @@
 "use strict";
 
 const markScrolling = () => {
-  const boxes = "pre, .math-wrapper, .table-wrapper, .cell_output .output";
+  const boxes = "pre, div.math, .table-wrapper, .cell_output .output";
   for (const box of document.querySelectorAll(`article :is(${boxes})`)) {
     const scrolls = box.scrollWidth > box.clientWidth + 1;
     if (scrolls) {
@@ -17,6 +17,5 @@ const markScrolling = () => {
   }
 };
 
-addEventListener("load", markScrolling);
-addEventListener("resize", markScrolling);
-document.addEventListener("toggle", markScrolling, true);
+// Also when the page has got its size, when that changes, and when something is unfolded.
+new ResizeObserver(markScrolling).observe(document.querySelector("article"));
