@@ -1160,29 +1160,25 @@ def wrong_with_day(text, lessons, further):
     if silent := [lesson.name for lesson in lessons if not lesson.minutes]:
         yield f"no minutes in the boxes of {silent}"
         return
-    sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", text, re.MULTILINE))
     core_path = [lesson for lesson in lessons if lesson.name not in further]
-    others = [lesson for lesson in lessons if lesson.name in further]
-    for heading, listed in [("Core path", core_path), ("Further lessons", others)]:
-        section = sections.get(heading, "")
-        if (
-            listed
-            and "| | Lesson | Question | Core | Exercises | Deeper |" not in section
-        ):
-            yield f"`## {heading}` needs | | Lesson | Question | Core | Exercises | Deeper |"
-        found = re.findall(
-            r"^\| (\d+) \| \[.+\]\((\S+)\) \|.*\| (\d+) \| (\d+) \| (\d+|–) \|$",
-            section,
-            re.MULTILINE,
+    if "| | Lesson | Question | Core | Exercises | Deeper |" not in text:
+        yield "needs | | Lesson | Question | Core | Exercises | Deeper |"
+    found = re.findall(
+        r"^\| (\d\.\d+) \| \[.+\]\((\S+)\)( \*further\*)? \|.*\| (\d+) \| (\d+) \| (\d+|–) \|$",
+        text,
+        re.MULTILINE,
+    )
+    rows = []
+    for lesson in lessons:
+        day, file = lesson.name.split("/")
+        number = f"{day[3]}.{int(file[:2])}"
+        mark = " *further*" if lesson.name in further else ""
+        rows.append((number, file, mark, *map(str, [*lesson.minutes, "–"][:3])))
+    if found != rows:
+        yield "needs these rows, in this order:\n" + "\n".join(
+            f"| {number} | [...]({file}){mark} | ... | {core} | {exercises} | {deeper} |"
+            for number, file, mark, core, exercises, deeper in rows
         )
-        for lesson in listed:
-            file = lesson.name.partition("/")[2]
-            core, exercises, deeper = [*lesson.minutes, "–"][:3]
-            row = str(int(file[:2])), file, str(core), str(exercises), str(deeper)
-            if row not in found:
-                yield f"`## {heading}` needs the row {' | '.join(row)}"
-        if len(found) != len(listed):
-            yield f"`## {heading}` has {len(found)} rows for {len(listed)} lessons"
     if not any(lesson.is_old for lesson in lessons):
         core = sum(lesson.minutes[0] for lesson in core_path)
         in_class = sum(lesson.class_minutes for lesson in core_path)

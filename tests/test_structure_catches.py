@@ -956,27 +956,24 @@ def test_solutions_weigh_nothing():
 
 
 DAY = """
-## Core path
+## Lessons
 
 | | Lesson | Question | Core | Exercises | Deeper |
 | --- | --- | --- | --- | --- | --- |
-| 1 | [One](01_one.ipynb) | What? | 40 | 18 | 10 |
-| 2 | [Two](02_two.ipynb) | How? | 60 | 30 | – |
-
-## Further lessons
-
-| | Lesson | Question | Core | Exercises | Deeper |
-| --- | --- | --- | --- | --- | --- |
-| 3 | [Three](03_three.ipynb) | Why? | 30 | 20 | 15 |
+| 1.1 | [One](01_one.ipynb) | What? | 40 | 18 | 10 |
+| 1.2 | [Two](02_two.ipynb) | How? | 60 | 30 | – |
+| 1.3 | [Three](03_three.ipynb) *further* | Why? | 30 | 20 | 15 |
 """
 
 
-def day_faults(page=DAY, one=(40, 18, 10), two=(60, 30), further=("d/03_three.ipynb",)):
+def day_faults(
+    page=DAY, one=(40, 18, 10), two=(60, 30), further=("day1_x/03_three.ipynb",)
+):
     """What is wrong with a day of three lessons; two numbers are minutes of the old form."""
     minutes = {
-        "d/01_one.ipynb": one,
-        "d/02_two.ipynb": two,
-        "d/03_three.ipynb": (30, 20, 15),
+        "day1_x/01_one.ipynb": one,
+        "day1_x/02_two.ipynb": two,
+        "day1_x/03_three.ipynb": (30, 20, 15),
     }
     lessons = [
         SimpleNamespace(
@@ -993,14 +990,14 @@ def day_faults(page=DAY, one=(40, 18, 10), two=(60, 30), further=("d/03_three.ip
 @pytest.mark.parametrize(
     ("message", "change"),
     [
-        ("needs the row 1 |", {"one": (41, 18, 10)}),
-        (
-            "needs the row 2 | 02_two.ipynb | 60 | 30 | –",
-            {"page": DAY.replace("–", "5")},
-        ),
-        ("needs the row 3 |", {"page": DAY.partition("## Further")[0]}),
+        ("(01_one.ipynb) | ... | 41 | 18 | 10 |", {"one": (41, 18, 10)}),
+        ("(02_two.ipynb) | ... | 60 | 30 | – |", {"page": DAY.replace("–", "5")}),
+        ("needs these rows", {"page": DAY.partition("| 1.3")[0]}),
+        ("needs these rows", {"page": DAY.replace("1.3", "1.4")}),
+        ("needs these rows", {"page": DAY.replace(" *further*", "")}),
+        ("(03_three.ipynb) | ...", {"further": ()}),
+        ("needs these rows", {"page": DAY + DAY.splitlines()[-1] + "\n"}),
         ("needs | | Lesson", {"page": DAY.replace("| Core |", "| Minutes |")}),
-        ("`## Further lessons` has 1 rows for 0", {"further": ()}),
         ("no minutes", {"one": None}),
         ("takes 301 + 20 minutes", {"one": (200, 20, 0), "two": (101, 20, 0)}),
         ("takes 300 + 61 minutes", {"one": (200, 82, 0), "two": (100, 40, 0)}),

@@ -3,15 +3,18 @@
 Usage: python tools/check_site.py [_build/html]
 
 Every fault is one line, and any fault makes the exit status 1: a page or style sheet that loads
-something from the network, an image without alt text, a link, anchor or file that is missing, a
-site without a start page or search index. Ordinary links to other sites are left alone.
+something from the network, an image without alt text or size, a link, anchor or file that is
+missing, an id twice, a page without a description of its own, a download in which a file is
+missing, a site without a start page or search index. Links to other sites are left alone.
 """
 
 import re
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from zipfile import ZipFile
 
 LOADING_RELS = {
     "icon",
@@ -50,6 +53,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.loads, self.links, self.anchors, self.images = [], [], set(), []
+        self.ids, self.description = Counter(), ""
         self.in_style = False
         self.feed(text)
 
@@ -57,6 +61,9 @@ class Page(HTMLParser):
         attrs = {name: value or "" for name, value in attrs}
         self.in_style = tag == "style"
         self.anchors |= {attrs[name] for name in ("id", "name") if name in attrs}
+        self.ids.update([attrs["id"]] if "id" in attrs else [])
+        if tag == "meta" and attrs.get("name") == "description":
+            self.description = attrs["content"]
         if tag == "a" and "href" in attrs:
             self.links.append(attrs["href"])
         if tag == "img":
@@ -81,7 +88,7 @@ class Page(HTMLParser):
 
 def without_alt(image):
     """Whether an image lacks alt text; Sphinx writes the file's name where an author gave none."""
-    if image.get("aria-hidden") == "true" or "logo__image" in image.get("class", ""):
+    if image.get("aria-hidden") == "true" or "sidebar-logo" in image.get("class", ""):
         return "alt" not in image
     alt = image.get("alt", "").strip()
     return not alt or alt.rpartition("/")[2] == image.get("src", "").rpartition("/")[2]
@@ -134,6 +141,34 @@ def link_faults(links, source, site, pages):
             yield f"link to a missing anchor: {link}"
 
 
+def description_faults(pages):
+    """Faults of the pages' descriptions: missing, too short or long to be shown, not their own."""
+    said = Counter(page.description for page in pages.values())
+    for file, page in pages.items():
+        if not 60 <= len(page.description) <= 300:
+            yield f"{file}: description of {len(page.description)} letters, not 60 to 300"
+        elif said[page.description] > 1:
+            yield f"{file}: another page has the same description"
+
+
+def download_faults(archive):
+    """Files that the lessons in a download read and that are not in it."""
+    with ZipFile(archive) as opened:
+        names = set(opened.namelist())
+        for name in sorted(names):
+            if not name.endswith(".ipynb"):
+                continue
+            root = name.split("/")[0]
+            text = opened.read(name).decode()
+            for read in sorted(
+                set(re.findall(r"\.\./([\w/]+\.(?:csv|mplstyle))", text))
+            ):
+                if f"{root}/{read}" not in names:
+                    yield f"{name} reads {read}, which is missing"
+    if not any(name.endswith(".ipynb") for name in names):
+        yield "no lessons in it"
+
+
 def pages_of(site):
     """The pages of the site; the templates that themes leave in _static are none."""
     return [
@@ -159,7 +194,19 @@ def check(site):
         faults += [
             f"no alt text: {img.get('src')}" for img in page.images if without_alt(img)
         ]
+        faults += [
+            f"no width and height: {img.get('src')}"
+            for img in page.images
+            if not {"width", "height"} <= img.keys()
+        ]
+        faults += [f"id twice: {name}" for name, count in page.ids.items() if count > 1]
         yield from (f"{file.relative_to(site)}: {fault}" for fault in faults)
+    yield from description_faults(
+        {f.relative_to(site): pages[f.resolve()] for f in files}
+    )
+    for archive in sorted(site.glob("downloads/*.zip")):
+        faults = download_faults(archive)
+        yield from (f"{archive.relative_to(site)}: {fault}" for fault in faults)
     for file in sorted(site.rglob("*.css")):
         addresses = css_targets(file.read_text(encoding="utf-8"))
         yield from (
