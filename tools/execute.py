@@ -124,7 +124,10 @@ def run(path, shift=0):
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        extra_arguments=[
+            "--IPKernelApp.log_level=ERROR",
+            "--InlineBackend.figure_formats=retina",  # sharp on fine screens
+        ],
     )
     client.shift = shift
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(RUNS.parent / "jax"))

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 COLOURS = 256
+PIXELS = 2  # stored for each of the page's, in both directions
 SLIGHT, STRONG = (
     8,
     64,
@@ -33,7 +34,8 @@ def palette(encoded):
         COLOURS, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE
     )
     before, after = (
-        np.asarray(image.convert("RGB"), dtype=int) for image in (picture, reduced)
+        np.asarray(image.convert("RGB").reduce(PIXELS), dtype=int)
+        for image in (picture, reduced)
     )
     difference = np.abs(before - after).max(axis=-1)
     if difference.max() > STRONG or (difference > SLIGHT).mean() > SHARE:

@@ -7,6 +7,7 @@ import os
 
 c = get_config()  # noqa: F821
 if "JPY_SESSION_NAME" in os.environ:
+    c.InlineBackend.figure_formats = {"retina"}  # sharp on fine screens
     c.InteractiveShellApp.exec_lines = [
         # The samplers' log is no error: on standard output it is not shown on pink.
         "import logging, sys",
