@@ -18,6 +18,7 @@ from myst_nb.sphinx_ import HideCodeCellNode
 from PIL import Image
 
 LONGEST = 280  # letters of a description
+PIXELS = 2  # of a stored figure for each of the page's, as tools/execute.py stores it
 OTHER_PAGES = {
     "search": "Search the lessons, the glossary and the guide of the course in Bayesian"
     " multilevel modelling."
@@ -98,8 +99,6 @@ class Sizes:
     def __init__(self, app, is_lesson):
         self.source = {name: file for file, name in app.builder.images.items()}
         self.folder = Path(app.srcdir)
-        style = (self.folder / "book.mplstyle").read_text(encoding="utf-8")
-        self.scale = 96 / float(re.search(r"savefig\.dpi: (\d+)", style)[1])
         self.in_view = not is_lesson  # the first image of a page without code, or none
 
     def add(self, tag):
@@ -115,7 +114,7 @@ class Sizes:
             size = [float(side) for side in box.groups()]
         else:
             with Image.open(file) as image:
-                size = [side * self.scale for side in image.size]
+                size = [side / PIXELS for side in image.size]
         width, height = map(round, size)
         loading = "" if self.in_view else ' loading="lazy"'
         self.in_view = False

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-COLOURS = 256
+COLOURS = (64, 256)
 PIXELS = 2  # stored for each of the page's, in both directions
 SLIGHT, STRONG = (
     8,
@@ -25,22 +25,27 @@ def smaller(outputs):
 
 
 def palette(encoded):
-    """A base64 PNG with at most 256 colours if it looks the same and is smaller; else as it was."""
+    """A base64 PNG in the fewest colours that look the same, if that is smaller; else as it was."""
     original = Image.open(io.BytesIO(base64.b64decode(encoded)))
     if original.mode == "P" or original.convert("RGBA").getextrema()[3] != (255, 255):
         return encoded
     picture = original.convert("RGB")
-    reduced = picture.quantize(
-        COLOURS, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE
-    )
+    for colours in COLOURS:
+        reduced = picture.quantize(
+            colours, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE
+        )
+        if looks_the_same(picture, reduced.convert("RGB")):
+            file = io.BytesIO()
+            reduced.save(file, "PNG", optimize=True)
+            small = base64.b64encode(file.getvalue()).decode() + "\n"
+            return small if len(small) < len(encoded) else encoded
+    return encoded
+
+
+def looks_the_same(before, after):
+    """Whether two images differ by little, at the size in which the page shows them."""
     before, after = (
-        np.asarray(image.convert("RGB").reduce(PIXELS), dtype=int)
-        for image in (picture, reduced)
+        np.asarray(image.reduce(PIXELS), dtype=int) for image in (before, after)
     )
     difference = np.abs(before - after).max(axis=-1)
-    if difference.max() > STRONG or (difference > SLIGHT).mean() > SHARE:
-        return encoded
-    file = io.BytesIO()
-    reduced.save(file, "PNG", optimize=True)
-    small = base64.b64encode(file.getvalue()).decode() + "\n"
-    return small if len(small) < len(encoded) else encoded
+    return difference.max() <= STRONG and (difference > SLIGHT).mean() <= SHARE
