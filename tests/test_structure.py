@@ -115,7 +115,7 @@ AMERICAN = re.compile(
 QUOTED = re.compile(r"“[^”]*”|\"[^\"\n]*\"|(?<!\w)[‘'][^’'\n]*[’'](?!\w)")
 BOOK = re.compile(r"\(\d{4}\w?\), \*[^*]+\*")  # a title after its authors and year
 REFERENCE = re.compile(
-    r"\b(sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|exercises?|pages?|pp?\.|versions?|"
+    r"\b(lessons?|sections?|chapters?|ch\.|§|tables?|figures?|equations?|examples?|exercises?|pages?|pp?\.|versions?|"
     r"Python|PyMC|Bambi|ArviZ)\s*\d[\d.]*(?:(?:,| and| to|–|-)\s*\d[\d.]*)*",
     re.IGNORECASE,
 )

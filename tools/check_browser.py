@@ -85,6 +85,7 @@ KINDS = {
     "image-size": "an image without width and height: write both",
     "image-lazy": 'an image far below: write loading="lazy"',
     "image-blurred": f"an image with under {SHARP} pixels for each of its width: store it larger",
+    "image-stretched": "an image with other proportions than its file: write height: auto in CSS",
     "cut": "cut off, and nothing scrolls: wrap it or let its box scroll",
     "sideways": "the whole page scrolls sideways: let the wide element scroll in its own box",
     "focus-scroll": 'scrolls but cannot be focused: write tabindex="0"',
@@ -267,6 +268,7 @@ class Checker:
             await self.run_axe(tab, page, "phone", "structure")
             for width in PHONES:
                 await tab.set_viewport_size({"width": width, "height": 844})
+                await tab.wait_for_timeout(100)  # until the page has noticed
                 await self.run(tab, page, f"phone {width}", "phone", width=width)
 
     async def no_script(self, page):

@@ -1,4 +1,4 @@
-"""Number the figures and exercises of the lessons, and whatever refers to them.
+"""Number the figures and exercises of the lessons, and whatever refers to them or to a lesson.
 
     python tools/number.py            write the right numbers into lessons and pages
     python tools/number.py --check    only list the files in which numbers are wrong
@@ -31,6 +31,9 @@ SOLUTION = re.compile(
 REFERENCE = re.compile(
     r"\[(?:Figure|Exercise) (?P<number>[\w.]+)\]\([^)#]*#(?P<label>(?:fig|ex)-[\w-]+)\)"
 )
+LESSON = re.compile(
+    r"\[[Ll]esson (?P<number>[\w.]+)\]\([\w./]*?(?P<label>\d\d_\w+\.ipynb)"
+)
 
 
 def markdown_of(notebook):
@@ -39,11 +42,11 @@ def markdown_of(notebook):
 
 
 def places(path, sources):
-    """The number of each label in a lesson, such as {"fig-pool-data": "2.6.1"}."""
+    """The number of a lesson, by its file, and of each label in it: {"fig-pool-data": "2.6.1"}."""
     day = re.search(r"\d", path.parent.name)
     lesson = re.match(r"\d+", path.name)
     place = f"{day[0]}.{int(lesson[0])}" if day and lesson else "N.N"
-    found = {}
+    found = {path.name: place}
     for form in (CAPTION, EXERCISE):
         labels = [match["label"] for text in sources for match in form.finditer(text)]
         found |= {label: f"{place}.{i}" for i, label in enumerate(labels, start=1)}
@@ -58,7 +61,7 @@ def numbered(text, known):
         number = known.get(match["label"], match["number"])
         return match[0][:begin] + number + match[0][end:]
 
-    for form in (CAPTION, EXERCISE, SOLUTION, REFERENCE):
+    for form in (CAPTION, EXERCISE, SOLUTION, REFERENCE, LESSON):
         text = form.sub(right, text)
     return text
 
@@ -86,7 +89,9 @@ def main():
         if "--check" not in sys.argv[1:]:
             execute.write(path, text)
     if changed and "--check" in sys.argv[1:]:
-        sys.exit("Numbers of figures or exercises are wrong here: run make number.")
+        sys.exit(
+            "Numbers of lessons, figures or exercises are wrong here: run make number."
+        )
 
 
 if __name__ == "__main__":
