@@ -7,6 +7,7 @@ peak memory at the end of a run.
 
 import copy
 import functools
+import os
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -19,6 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent / "tools"))
 import execute
 import output_check
 import probe
+
+# Two lessons run at a time: with threads of their own, matrix products wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 LESSON_SECONDS = 120
 CELL_SECONDS = 45

@@ -130,6 +130,7 @@ def run(path, shift=0):
         ],
     )
     client.shift = shift
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in conftest.py
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(RUNS.parent / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     try:
