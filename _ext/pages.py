@@ -118,7 +118,8 @@ class Sizes:
         width, height = map(round, size)
         loading = "" if self.in_view else ' loading="lazy"'
         self.in_view = False
-        return f'<img width="{width}" height="{height}"{loading} decoding="async"{tag[0][4:]}'
+        rest = re.sub(r' style="[^"]*"', "", tag[0][4:])  # MyST-NB's, which no page can shrink
+        return f'<img width="{width}" height="{height}"{loading} decoding="async"{rest}'
 
 
 def links(app, pagename):
