@@ -85,6 +85,9 @@ def add_to_page(app, pagename, templatename, context, doctree):
         body = re.sub(r"<th[^>]*>(<p></p>)?</th>", "<td></td>", context["body"])
         body = re.sub(r"<style scoped>.*?</style>", "", body, flags=re.DOTALL)
         body = re.sub(r"<img [^>]*>", Sizes(app, is_lesson(app, pagename)).add, body)
+        if 'class="sd-' not in body:  # nothing of sphinx-design, which is heavy
+            for kind in ("css_files", "script_files"):
+                context[kind] = [f for f in context[kind] if "design" not in f.filename]
         context["body"] = body.replace("</h1>", "</h1>\n" + links(app, pagename), 1)
 
 

@@ -1,18 +1,23 @@
 /* Whatever scrolls sideways can be reached and moved with the keyboard; nothing else is a stop. */
 "use strict";
 
+const SCROLLERS = "pre, div.math, .table-wrapper, .cell_output .output";
+
 const markScrolling = () => {
-  const boxes = "pre, div.math, .table-wrapper, .cell_output .output";
-  for (const box of document.querySelectorAll(`article :is(${boxes})`)) {
-    const scrolls = box.scrollWidth > box.clientWidth + 1;
-    if (scrolls) {
-      box.tabIndex = 0;
-      box.setAttribute("role", "group");
-      box.setAttribute("aria-label", "Scrolls sideways");
-    } else {
+  const boxes = [...document.querySelectorAll(`article :is(${SCROLLERS})`)];
+  // Measured all at once: a change in between would lay out the page anew for each box.
+  const changed = boxes.filter(
+    (box) => box.scrollWidth > box.clientWidth + 1 !== box.hasAttribute("tabindex"),
+  );
+  for (const box of changed) {
+    if (box.hasAttribute("tabindex")) {
       box.removeAttribute("tabindex");
       box.removeAttribute("role");
       box.removeAttribute("aria-label");
+    } else {
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", "Scrolls sideways");
     }
   }
 };

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-COLOURS = (64, 256)
+COLOURS = (64, 128, 256)
 PIXELS = 2  # stored for each of the page's, in both directions
 SLIGHT, STRONG = (
     8,
