@@ -279,9 +279,10 @@ def closes_with_the_fixed_sections(lesson):
 
 @rule
 def has_predict_first_and_misreading_boxes(lesson):
+    # In JupyterLab the first word of a class gives the colour.
     for title, kind in [
-        ("Predict first", "predict"),
-        ("Common misreading", "misreading"),
+        ("Predict first", "tip predict"),
+        ("Common misreading", "warning misreading"),
     ]:
         boxes = [
             box

@@ -281,8 +281,8 @@ CASES = [
     ),
     Broken(
         "has_predict_first_and_misreading_boxes",
-        ":class: predict",
-        replace("predict", ":class: predict", ":class: tip"),
+        ":class: tip predict",
+        replace("predict", ":class: tip predict", ":class: predict"),
     ),
     Broken(
         "boxes_and_directives_are_closed",
