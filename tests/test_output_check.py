@@ -180,6 +180,7 @@ def test_progress_goes_and_rich_tables_stay():
 
 
 SAMPLERS_SAY = """
+Modeling the probability that y==1
 NUTS[numpyro]: [x, z, theta]
   0%|          | 0/2000 [00:00<?, ?it/s]
 Multiprocess sampling (4 chains in 2 jobs)

@@ -48,6 +48,7 @@ SAMPLER_LOG = re.compile(
     r"|Sampling \d+ chains?(?: sequentially| in parallel| in \d+ jobs?)?"
     r"|Sampling \d+ chains? for .* took .* seconds\."
     r"|Finished \[100%\]:.*"
+    r"|Modeling the probability that \w+==\S+"  # Bambi, of a Bernoulli family
     r"|\s*\d+%\|.*\|.*"
 )
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
