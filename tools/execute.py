@@ -37,7 +37,7 @@ SHIFT = 100_003  # between the samplers' seeds of one run and the next
 RECORDED = range(16)  # run 0 has the lesson's own seeds
 UNRECORDED = range(100, 200)
 FURTHER_LOOKS = range(900, 900 + output_check.LOOKS - 1)  # the tests' own
-WORKERS = 2
+WORKERS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # two of those run already
 # A fork of a threaded process may hang, and so may the notebook client without a limit.
 NEW_PROCESS = multiprocessing.get_context("spawn")
 CELL_TIMEOUT = 300  # seconds
