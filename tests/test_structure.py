@@ -586,6 +586,7 @@ def first_code_cell_is_the_set_up(lesson):
         r"(from [\w.]+ )?import [\w., ]+",
         r"plt\.style\.use\('\.\./book\.mplstyle'\)",
         r"SEED = \d+",
+        r"ETI = \{[^{}]*\}",
         r"rng = np\.random\.default_rng\(SEED\)",
     ]
     lines = [ast.unparse(statement) for statement in cell.tree.body]
