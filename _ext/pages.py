@@ -3,12 +3,14 @@
 - a description of the page, for search engines and for the site's own search
 - under the title of a lesson or day: links to Binder and to the day's download
 - images with their size, so that nothing moves while they load; tables without empty headings
+- a list of contents that gives lessons the numbers of their files
 - folded code that says which figure it draws
 - `downloads/dayN.zip`: the lessons of a day with their data, ready to be run
 """
 
 import html
 import re
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -23,6 +25,9 @@ OTHER_PAGES = {
     "search": "Search the lessons, the glossary and the guide of the course in Bayesian"
     " multilevel modelling."
 }
+LESSON_IN_CONTENTS = re.compile(
+    r'(?P<start><li class="toctree-l2[^"]*")(?P<link>><a [^>]*href="(?P<file>[^"#]*)#?")'
+)
 README = """\
 Day {day} of the course Bayesian Multilevel Modelling: unzip, and open the folder in JupyterLab.
 How to install what the lessons need: {url}#readme
@@ -58,6 +63,16 @@ def description(doctree):
     return text
 
 
+def keep_units(app, doctree):
+    """A number and its unit stay on one line."""
+    for text in list(doctree.findall(nodes.Text)):
+        kept = re.sub(r"(?<=\d) (?=%|ms\b|mm\b|s\b)", "\u00a0", text)
+        if kept != text and not isinstance(
+            text.parent, nodes.literal | nodes.literal_block | nodes.raw
+        ):
+            text.parent.replace(text, nodes.Text(kept))
+
+
 def inside(node, name):
     """Whether a node is in an element of that class."""
     while node := node.parent:
@@ -81,6 +96,7 @@ def add_to_page(app, pagename, templatename, context, doctree):
     if pagename == "search":
         found = app.env.metadata.items()
         context["descriptions"] = {name: meta["description"] for name, meta in found}
+    context["numbered"] = partial(numbered, pagename=pagename)
     if doctree:
         body = re.sub(r"<th[^>]*>(<p></p>)?</th>", "<td></td>", context["body"])
         body = re.sub(r"<style scoped>.*?</style>", "", body, flags=re.DOTALL)
@@ -89,6 +105,18 @@ def add_to_page(app, pagename, templatename, context, doctree):
             for kind in ("css_files", "script_files"):
                 context[kind] = [f for f in context[kind] if "design" not in f.filename]
         context["body"] = body.replace("</h1>", "</h1>\n" + links(app, pagename), 1)
+
+
+def numbered(contents, pagename):
+    """The list of contents, in which each lesson has the number that its file has."""
+
+    def add(item):
+        file = item["file"] or pagename  # the page itself is linked as "#"
+        lesson = re.search(r"(?:^|/)(\d\d)_", file)
+        reset = f' style="counter-reset: lesson {int(lesson[1])}"' if lesson else ""
+        return f"{item['start']}{reset}{item['link']}"
+
+    return LESSON_IN_CONTENTS.sub(add, contents)
 
 
 def is_lesson(app, pagename):
@@ -121,7 +149,9 @@ class Sizes:
         width, height = map(round, size)
         loading = "" if self.in_view else ' loading="lazy"'
         self.in_view = False
-        rest = re.sub(r' style="[^"]*"', "", tag[0][4:])  # MyST-NB's, which no page can shrink
+        rest = re.sub(
+            r' style="[^"]*"', "", tag[0][4:]
+        )  # MyST-NB's, which no page can shrink
         return f'<img width="{width}" height="{height}"{loading} decoding="async"{rest}'
 
 
@@ -196,6 +226,7 @@ def setup(app):
     """Register the extension."""
     app.add_node(HideCodeCellNode, override=True, html=(begin_folded, end_folded))
     app.connect("doctree-read", describe)
+    app.connect("doctree-read", keep_units)
     app.connect("html-page-context", add_to_page)
     app.connect("build-finished", write_downloads)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

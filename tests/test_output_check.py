@@ -431,6 +431,24 @@ def test_quiet_records_keep_outputs_that_agree(monkeypatch, tmp_path):
     assert json.loads(execute.record_text(entries)) == entries
 
 
+def test_a_figure_is_stored_anew_when_its_code_has_changed(monkeypatch, tmp_path):
+    monkeypatch.setattr(execute, "record_file", lambda path: tmp_path / "record.json")
+    monkeypatch.setattr(execute.images, "smaller", lambda outputs: outputs)
+
+    def drawn(picture):
+        return [new_output("display_data", {"image/png": picture})]
+
+    cell = new_code_cell("plt.show()", id="a", execution_count=1, outputs=drawn("old"))
+    notebook = new_notebook(cells=[cell])
+    path = tmp_path / "lesson.ipynb"
+    entries = execute.record(path, notebook, [[drawn("new")]] * 3)
+    assert notebook.cells[0].outputs == drawn("old")
+    execute.write(tmp_path / "record.json", execute.record_text(entries))
+    notebook.cells[0].source = "plt.margins(1)\nplt.show()"
+    execute.record(path, notebook, [[drawn("new")]] * 3)
+    assert notebook.cells[0].outputs == drawn("new")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["--check", "0"], "nothing was run"), (["no/such.ipynb"], "There is no lesson")],

@@ -53,6 +53,8 @@ IN_BAMBI = {
     "z": "1|g_offset",
     "tau_x": "x|g_sigma",
     "z_x": "x|g_offset",
+    "tau_a": "a|g_sigma",
+    "z_a": "a|g_offset",
     "tau_gh": "1|g:h_sigma",
     "z_gh": "1|g:h_offset",
     "tau_h": "1|h_sigma",

@@ -75,6 +75,7 @@ FURTHER = " (further)"  # ends the title of a further lesson in the contents
 VAGUE_VERBS = {"understand", "know", "learn", "appreciate", "grasp", "be", "have"}
 MAX_NOTEBOOK, MAX_FIGURE, MAX_TEXT = 3_000_000, 300_000, 20_000
 MAX_COLUMNS = 12
+LIBRARY_KEY = re.compile(r"^(eti|hdi)\d+_[lu]b$|^(lower|upper)_[\d.]+%$|\|\w+_sigma$")
 RECURS = 0.5  # of the runs with other seeds give a number quoted in the text
 
 DEBRIS = {
@@ -585,6 +586,7 @@ def first_code_cell_is_the_set_up(lesson):
         r"(from [\w.]+ )?import [\w., ]+",
         r"plt\.style\.use\('\.\./book\.mplstyle'\)",
         r"SEED = \d+",
+        r"ETI = \{[^{}]*\}",
         r"rng = np\.random\.default_rng\(SEED\)",
     ]
     lines = [ast.unparse(statement) for statement in cell.tree.body]
@@ -805,6 +807,16 @@ def tables_fit_a_page(lesson):
             row = re.search(r"<tr.*?</tr>", text, re.DOTALL)
             if row and (columns := len(re.findall("<t[hd]", row[0]))) > MAX_COLUMNS:
                 yield cell, f"show at most {MAX_COLUMNS} of the {columns} columns"
+
+
+@new_form
+def tables_have_names_for_people(lesson):
+    text = "\n".join(cell.source for cell in lesson.markdown)
+    for cell in lesson.code:
+        headings = set(re.findall("<th[^>]*>([^<]+)</th>", "\n".join(shown(cell))))
+        for key in sorted(filter(LIBRARY_KEY.search, headings)):
+            if f"`{key}`" not in text:
+                yield cell, f"rename `{key}` for people, such as `89 % ETI from`"
 
 
 @rule

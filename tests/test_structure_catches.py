@@ -629,6 +629,14 @@ CASES = [
     Broken("there_are_no_absolute_paths", "/tmp/", append("prior", 'open("/tmp/x")')),
     Broken("there_are_no_absolute_paths", "Users", append("model", r"`C:\Users\me`")),
     Broken("tables_fit_a_page", "12", shows("prior", "text/html", WIDE)),
+    *(
+        Broken(
+            "tables_have_names_for_people",
+            f"rename `{key}`",
+            shows("prior", "text/html", f"<th>mean</th><th>{key}</th>"),
+        )
+        for key in ["eti89_lb", "hdi95_ub", "lower_5.5%", "1|school_sigma"]
+    ),
     Broken(
         "mcmc_tag_is_what_was_measured", "not what was", metadata("posterior", tags=[])
     ),
