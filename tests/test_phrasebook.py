@@ -57,6 +57,8 @@ IN_BAMBI = {
     "z_a": "a|g_offset",
     "tau_gh": "1|g:h_sigma",
     "z_gh": "1|g:h_offset",
+    "tau_obs": "1|obs_sigma",
+    "z_obs": "1|obs_offset",
     "tau_h": "1|h_sigma",
     "z_h": "1|h_offset",
     "cut": "threshold",

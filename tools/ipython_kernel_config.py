@@ -9,9 +9,10 @@ c = get_config()  # noqa: F821
 if "JPY_SESSION_NAME" in os.environ:
     c.InlineBackend.figure_formats = {"retina"}  # sharp on fine screens
     c.InteractiveShellApp.exec_lines = [
-        # The samplers' log is no error: on standard output it is not shown on pink.
+        # Their log is no error: on standard output it is not shown on pink.
         "import logging, sys",
         "logging.getLogger('pymc').addHandler(logging.StreamHandler(sys.stdout))",
+        "logging.getLogger('bambi').addHandler(logging.StreamHandler(sys.stdout))",
         "del logging, sys",
         # JupyterLab would write Python's version into a lesson, and mark it as changed.
         "get_ipython().kernel.language_info.pop('version', None)",
