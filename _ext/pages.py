@@ -149,9 +149,8 @@ class Sizes:
         width, height = map(round, size)
         loading = "" if self.in_view else ' loading="lazy"'
         self.in_view = False
-        rest = re.sub(
-            r' style="[^"]*"', "", tag[0][4:]
-        )  # MyST-NB's, which no page can shrink
+        # Without the style of MyST-NB, which no page could shrink.
+        rest = re.sub(r' style="[^"]*"', "", tag[0][4:])
         return f'<img width="{width}" height="{height}"{loading} decoding="async"{rest}'
 
 
