@@ -676,7 +676,9 @@ def every_draw_is_seeded(lesson):
         for call, function in calls(cell.tree):
             method, given = function.rpartition(".")[2], keywords(call)
             seeds = [
-                given[name] for name in ("random_seed", "random_state") if name in given
+                given[name]
+                for name in ("random_seed", "random_state", "seed")
+                if name in given
             ]
             if method == "default_rng":
                 seeds = call.args

@@ -51,15 +51,13 @@ def test_waic_of_a_fixed_matrix(waic):
     columns = np.array(MATRIX).reshape(6, 4).T.tolist()
     assert ours.dims == ("visit",)
     assert ours.to_numpy() == pytest.approx([independent(x) for x in columns])
-    lppd, p_waic, elpd = function(OTHER, "waic", "waic")(
-        np.array(MATRIX).reshape(6, 4)
-    )
+    _, p_waic, elpd = function(OTHER, "waic", "waic")(np.array(MATRIX).reshape(6, 4))
     assert ours.sum().item() == pytest.approx(elpd)
     assert p_waic == pytest.approx(sum(statistics.variance(x) for x in columns))
 
 
 def test_waic_by_pencil(waic):
-    """Two draws with probabilities 1/2 and 1/4: log(3/8) − (log 2)² / 2. A constant has no penalty."""
+    """Two draws, 1/2 and 1/4: log(3/8) − (log 2)² / 2. A constant has no penalty."""
     ours = waic(as_draws([[[math.log(0.5), -2.0]], [[math.log(0.25), -2.0]]]))
     known = [math.log(3 / 8) - math.log(2) ** 2 / 2, -2.0]
     assert ours.to_numpy() == pytest.approx(known)

@@ -265,7 +265,7 @@ class Probe:
         pm.Model.__exit__ = leave_and_remember
 
     def moved(self, sampler):
-        """nutpie's own sampler with its seed moved; it may be called in long loops, so no report."""
+        """The sampler of nutpie with its seed moved; it runs in long loops, so no report."""
         import functools
 
         @functools.wraps(sampler)
