@@ -226,7 +226,7 @@ class Probe:
     def install(self):
         from IPython import get_ipython
 
-        shell = self.shell = get_ipython()
+        shell = get_ipython()
         figures = shell.display_formatter.mimebundle_formatter
         figures.for_type_by_name(
             "matplotlib.figure",
@@ -245,10 +245,6 @@ class Probe:
 
     def watch(self):
         """Once the lesson has imported PyMC, notice its models and fits."""
-        nutpie = self.shell.user_ns.get("nutpie")  # if the lesson itself imports it
-        if nutpie is not None and not hasattr(nutpie, "probed"):
-            nutpie.probed = True
-            nutpie.sample = self.moved(nutpie.sample)
         pm = sys.modules.get("pymc")
         if pm is None or hasattr(pm, "probed"):
             return
@@ -263,18 +259,6 @@ class Probe:
             return leave(model, *arguments)
 
         pm.Model.__exit__ = leave_and_remember
-
-    def moved(self, sampler):
-        """The sampler of nutpie with its seed moved; it runs in long loops, so no report."""
-        import functools
-
-        @functools.wraps(sampler)
-        def run(*arguments, **settings):
-            if isinstance(settings.get("seed"), int):
-                settings["seed"] += self.shift
-            return sampler(*arguments, **settings)
-
-        return run
 
     def seeded(self, sampler):
         """The same sampler with its seed moved; it remembers what it returned."""
