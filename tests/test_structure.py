@@ -675,9 +675,10 @@ def every_draw_is_seeded(lesson):
     for cell in lesson.code:
         for call, function in calls(cell.tree):
             method, given = function.rpartition(".")[2], keywords(call)
-            seeds = [
-                given[name] for name in ("random_seed", "random_state") if name in given
-            ]
+            seed_names = ["random_seed", "random_state"]
+            if function.startswith("nutpie."):
+                seed_names = ["seed"]
+            seeds = [given[name] for name in seed_names if name in given]
             if method == "default_rng":
                 seeds = call.args
             elif not (

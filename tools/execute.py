@@ -63,6 +63,21 @@ class LessonError(Exception):
     """What is wrong with a lesson, in words for its author."""
 
 
+# The probe moves the seeds of PyMC's samplers; this, that of one which a lesson calls itself.
+MOVE_NUTPIE = """
+import functools
+import nutpie
+
+sample = nutpie.sample
+
+@functools.wraps(sample)
+def moved(*arguments, seed, **settings):
+    return sample(*arguments, seed=seed + shift, **settings)
+
+nutpie.sample = moved
+"""
+
+
 class ProbedClient(NotebookClient):
     """A notebook client whose kernels hold the probe before the first cell runs."""
 
@@ -70,7 +85,11 @@ class ProbedClient(NotebookClient):
 
     async def async_start_new_kernel_client(self):
         client = await super().async_start_new_kernel_client()
-        client.execute(probe.source(self.shift), silent=True, store_history=False)
+        first = [probe.source(self.shift)]
+        if any("import nutpie" in cell.source for cell in code_cells(self.nb)):
+            first.append(f"exec({MOVE_NUTPIE!r}, {{'shift': {self.shift}}})")
+        for code in first:
+            client.execute(code, silent=True, store_history=False)
         return client
 
 
