@@ -462,6 +462,22 @@ def test_a_figure_is_stored_anew_when_its_code_has_changed(monkeypatch, tmp_path
     assert notebook.cells[0].outputs == drawn("new")
 
 
+def test_a_record_is_made_from_the_own_rows_of_the_published_numbers(tmp_path):
+    for folder in ["data", "day9"]:
+        (tmp_path / folder).mkdir()
+    table = tmp_path / "data" / "published.csv"
+    code = 'rows = "../data/published.csv"\nhere = "day9/01_one"'
+    notebook = new_notebook(cells=[new_code_cell(code)])
+
+    def fingerprint(*rows):
+        table.write_text("\n".join(["lesson,value", *rows, ""]), encoding="utf-8")
+        return execute.made_from(tmp_path / "day9" / "01_one.ipynb", notebook)
+
+    first = fingerprint("day9/01_one,1", "day9/02_two,1")
+    assert fingerprint("day9/01_one,1", "day9/02_two,2", "day9/03_three,1") == first
+    assert fingerprint("day9/01_one,2", "day9/02_two,1") != first
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["--check", "0"], "nothing was run"), (["no/such.ipynb"], "There is no lesson")],

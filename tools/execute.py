@@ -101,6 +101,16 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def content(file, sources):
+    """What a lesson reads of a file: of published.csv, the rows of lessons that it names."""
+    lines = file.read_bytes().replace(b"\r\n", b"\n").splitlines(keepends=True)
+    if file.name == "published.csv":
+        code = "".join(sources)
+        head, *rows = lines
+        lines = [head, *(row for row in rows if row.split(b",")[0].decode() in code)]
+    return b"".join(lines)
+
+
 def made_from(path, notebook):
     """A fingerprint of all that a lesson's outputs are made from: code, data, style, packages.
 
@@ -113,7 +123,7 @@ def made_from(path, notebook):
     named = {name for s in sources for name in re.findall(r"\.\./[\w./]+", s)}
     files = [(path.parent / name).resolve() for name in sorted(named)]
     for file in filter(Path.is_file, files):
-        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+        digest.update(content(file, sources))
     lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     digest.update("\n".join(re.findall(r"^[\w.-]+==\S+", lock, re.M)).encode())
     code = (ROOT / "tools" / "probe.py").read_text(encoding="utf-8")
