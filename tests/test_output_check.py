@@ -429,6 +429,18 @@ def test_what_moves_is_measured():
     assert "its words change" in execute.spread_of(cell, words)[1][0]
 
 
+def test_rows_in_another_order_are_no_record():
+    def table(*rows):
+        lines = [f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows]
+        html = f"<table><thead><tr><th></th><th>elpd</th></tr></thead>{''.join(lines)}</table>"
+        return [new_output("display_data", {"text/html": html})]
+
+    one = table(("moved", -671.2), ("plain", -670.8))
+    other = table(("plain", -670.9), ("moved", -670.1))
+    assert execute.spread_of(new_code_cell(""), [one, one])[1] == []
+    assert "the order" in execute.spread_of(new_code_cell(""), [one, other])[1][0]
+
+
 def test_quiet_records_keep_outputs_that_agree(monkeypatch, tmp_path):
     monkeypatch.setattr(execute, "record_file", lambda path: tmp_path / "record.json")
     cells = [new_code_cell("", id=name, execution_count=1) for name in "ab"]

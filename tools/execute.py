@@ -244,6 +244,9 @@ def spread_of(cell, runs):
     for outputs in runs:
         kept, report, _ = output_check.clean(outputs)
         pieces.append({f.where: f for f in output_check.fragments(kept, report)})
+    orders = {tuple(found) for found in pieces}
+    if len(orders) > len({frozenset(order) for order in orders}):
+        problems.append("the order of its lines or rows changes with the seed")
     failing = "shows-failure" in cell.metadata.get("tags", [])
     for where in dict.fromkeys(where for found in pieces for where in found):
         versions = [found.get(where) for found in pieces]
