@@ -254,7 +254,8 @@ class Probe:
         leave = pm.Model.__exit__
 
         def leave_and_remember(model, *arguments):
-            if not any(model is other for other in self.models):
+            known = any(model is other for other in self.models)
+            if hasattr(model, "free_RVs") and not known:  # CustomDist enters a dummy
                 self.models.append(model)
             return leave(model, *arguments)
 
