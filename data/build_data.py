@@ -442,6 +442,9 @@ def loss():
     table = from_debian("r-cran-brms", "loss").reset_index(drop=True)
     table = table.rename(columns={"AY": "year", "dev": "months", "cum": "paid"})
     return table[["year", "months", "paid"]]
+
+
+@builds
 def lexical():
     """Words or not, Wagenmakers et al. (2008): `speed_acc` of Debian's r-cran-rtdists 0.11-5-1.
 
