@@ -53,9 +53,8 @@ def test_by_hand_agrees_with_formulae(term):
     degree = 2 if "degree=2" in term else 3
     inner = INNER
     if "df" in term:
-        inner = np.quantile(POINTS, np.linspace(0, 1, other.shape[1] - degree + 1))[
-            1:-1
-        ]
+        shares = np.linspace(0, 1, other.shape[1] - degree + 1)[1:-1]
+        inner = np.quantile(POINTS, shares)
     by_hand, _ = basis(source(), POINTS, inner, degree)
     assert by_hand.shape == other.shape
     assert np.abs(by_hand - other).max() < 1e-10
