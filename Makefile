@@ -1,7 +1,8 @@
 # For Linux and macOS; README.md has the same commands for Windows.
 BIN = .venv/bin
-# JAX keeps what it has compiled for NumPyro here, also the smallest pieces, which lessons share.
-JAX_CACHE = JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv/jax-cache" \
+# JAX keeps what it has compiled for NumPyro here, also the smallest pieces, which lessons share. The
+# system's allocator keeps two pools of freed memory, not one for each thread: 100 MB less with JAX.
+KERNELS = MALLOC_ARENA_MAX=2 JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv/jax-cache" \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 .PHONY: help setup book test execute number lab warm lock clean
@@ -27,20 +28,20 @@ book: setup
 	@echo "The book is built: open _build/html/index.html in a browser."
 
 test: setup
-	@$(JAX_CACHE) $(BIN)/python -m pytest
+	@$(KERNELS) $(BIN)/python -m pytest
 
 execute: setup
-	@$(JAX_CACHE) $(BIN)/python tools/execute.py $(NB)
+	@$(KERNELS) $(BIN)/python tools/execute.py $(NB)
 
 number: setup
 	@$(BIN)/python tools/number.py
 
 lab: setup
 	@mkdir -p .venv/etc/ipython && cp tools/ipython_kernel_config.py .venv/etc/ipython
-	@$(JAX_CACHE) $(BIN)/jupyter lab
+	@$(KERNELS) $(BIN)/jupyter lab
 
 warm: setup
-	@$(JAX_CACHE) $(BIN)/python tools/warm.py $(DAY)
+	@$(KERNELS) $(BIN)/python tools/warm.py $(DAY)
 
 lock: setup
 	@tools/lock.sh
