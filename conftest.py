@@ -2,13 +2,14 @@
 
 The rule is in tests/README.md. The join is one: each notebook that nbval collects is handed on as a
 `LessonFile`, whose cells are compared by our rule. It also prints a table of the lessons' times and
-peak memory at the end of a run.
+peak memory at the end of a run, in which further runs for a second look are not counted.
 """
 
 import copy
 import functools
 import os
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import probe
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 LESSON_SECONDS = 120
-CELL_SECONDS = 45
+CELL_SECONDS = 30
 LESSON_MEGABYTES = 1300
 SHOWN = {"display_data", "execute_result", "stream", "error"}
 
@@ -63,6 +64,7 @@ class LessonFile(IPyNbFile):
         self.kernel.await_reply(request, timeout=60)
         self.kernel.await_idle(request, timeout=60)
         self.heard, self.further_runs = [], {}
+        self.further_seconds = 0.0
 
     def get_kernel_message(self, timeout=None, stream="iopub"):
         """Keep what the kernel says, in the order in which it says it."""
@@ -73,7 +75,9 @@ class LessonFile(IPyNbFile):
     def further_run(self, number):
         """The outputs of another run, with other seeds of the samplers, for a second look."""
         if number not in self.further_runs:
+            start = time.perf_counter()
             self.further_runs[number] = execute.kept_run(self.path, number)
+            self.further_seconds += time.perf_counter() - start
         return self.further_runs[number]
 
 
@@ -86,6 +90,7 @@ class LessonCell(IPyNbCell):
 
     def runtest(self):
         self.parent.heard.clear()
+        self.parent.further_seconds = 0.0  # those of this cell
         super().runtest()
         if self.cell.execution_count is None:
             self.raise_cell_error("was never executed; run `make execute`")
@@ -119,7 +124,8 @@ class LessonCell(IPyNbCell):
 def pytest_runtest_makereport(item, call):
     report = yield
     if isinstance(item, LessonCell) and call.when == "call":
-        report.user_properties.append(("cell_seconds", call.duration))
+        own_seconds = call.duration - item.parent.further_seconds
+        report.user_properties.append(("cell_seconds", own_seconds))
         report.user_properties.append(
             ("peak_megabytes", _peak_megabytes(item.parent.kernel))
         )
