@@ -493,6 +493,9 @@ def rearrests():
     table = table.rename(columns={"race": "black", "week": "weeks"})
     kept = ["weeks", "arrested", "aid", "age", "black", "worked", "married", "parole"]
     return table[[*kept, "convictions"]]
+
+
+@builds
 def lexical():
     """Words or not, Wagenmakers et al. (2008): `speed_acc` of Debian's r-cran-rtdists 0.11-5-1.
 
