@@ -64,7 +64,6 @@ class LessonFile(IPyNbFile):
         self.kernel.await_reply(request, timeout=60)
         self.kernel.await_idle(request, timeout=60)
         self.heard, self.further_runs = [], {}
-        self.further_seconds = 0.0
 
     def get_kernel_message(self, timeout=None, stream="iopub"):
         """Keep what the kernel says, in the order in which it says it."""
@@ -75,9 +74,7 @@ class LessonFile(IPyNbFile):
     def further_run(self, number):
         """The outputs of another run, with other seeds of the samplers, for a second look."""
         if number not in self.further_runs:
-            start = time.perf_counter()
             self.further_runs[number] = execute.kept_run(self.path, number)
-            self.further_seconds += time.perf_counter() - start
         return self.further_runs[number]
 
 
@@ -87,10 +84,10 @@ class LessonCell(IPyNbCell):
     def __init__(self, **arguments):
         super().__init__(**arguments)
         self.stored = copy.deepcopy(self.cell)  # nbval changes the cell's own outputs
+        self.seconds_of_check = 0.0
 
     def runtest(self):
         self.parent.heard.clear()
-        self.parent.further_seconds = 0.0  # those of this cell
         super().runtest()
         if self.cell.execution_count is None:
             self.raise_cell_error("was never executed; run `make execute`")
@@ -104,7 +101,9 @@ class LessonCell(IPyNbCell):
             functools.partial(self.problems_in_run, number)
             for number in execute.FURTHER_LOOKS
         ]
+        start = time.perf_counter()
         problems = output_check.confirmed(self.problems(fresh), looks)
+        self.seconds_of_check = time.perf_counter() - start
         where = (
             f"{self.path.name}, code cell {self.cell_num} (id {self.cell.get('id')})"
         )
@@ -124,7 +123,7 @@ class LessonCell(IPyNbCell):
 def pytest_runtest_makereport(item, call):
     report = yield
     if isinstance(item, LessonCell) and call.when == "call":
-        own_seconds = call.duration - item.parent.further_seconds
+        own_seconds = call.duration - item.seconds_of_check
         report.user_properties.append(("cell_seconds", own_seconds))
         report.user_properties.append(
             ("peak_megabytes", _peak_megabytes(item.parent.kernel))

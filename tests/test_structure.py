@@ -1161,6 +1161,8 @@ def test_lessons_and_contents_agree():
     lessons = [path.relative_to(ROOT).with_suffix("").as_posix() for path in LESSONS]
     for page in lessons:
         assert listed.count(page) == 1, f"list {page} once in _toc.yml"
+    in_order = [page for page in listed if page in lessons]
+    assert in_order == sorted(lessons), "list lessons in _toc.yml in their order"
     for page in listed:
         exists = [(ROOT / f"{page}{suffix}").is_file() for suffix in (".md", ".ipynb")]
         assert any(exists), f"_toc.yml lists {page}, which does not exist"
