@@ -283,14 +283,14 @@ def _mean_and_sd(column):
 def record(path, notebook, runs):
     """Put the outputs of the first run into a notebook, and make the record of all runs.
 
-    A cell whose stored outputs agree with the first run keeps them, but for a figure whose code has
-    changed: the check does not see all that a figure shows.
+    A notebook whose stored outputs all agree with the first run keeps them. Else all are replaced,
+    since what one run has drawn may be shown in several cells, and must be the same in each.
 
     Returns
     -------
     dict : the record, as it is stored in tests/recorded.
     """
-    before, cells, problems = read_record(path)["cells"], {}, []
+    before, cells, problems, agree = read_record(path)["cells"], {}, [], True
     for number, cell in enumerate(code_cells(notebook)):
         versions = [outputs[number] for outputs in runs]
         spread, wrong = spread_of(cell, versions)
@@ -302,27 +302,32 @@ def record(path, notebook, runs):
         cell.metadata.pop("monte_carlo", None)
         if tags:
             cell.metadata["tags"] = sorted(tags)
-        kept, report, _ = output_check.clean(versions[0])
         known = before.get(cell.id, {})
-        entry = {"report": known.get("report", {}), "spread": spread}
-        if any("image/png" in output.get("data", {}) for output in kept):
+        cells[cell.id] = entry = {"report": known.get("report", {}), "spread": spread}
+        if any("image/png" in output.get("data", {}) for output in versions[0]):
             code = ast.dump(ast.parse(cell.source)).encode()
             entry["drawn by"] = {"code": hashlib.sha256(code).hexdigest()[:12]}
-        if (
-            cell.execution_count is None
-            or known.get("drawn by", entry.get("drawn by")) != entry.get("drawn by")
-            or output_check.compare(
+        agree &= (
+            cell.execution_count is not None
+            # The check does not see all that a figure shows.
+            and known.get("drawn by", entry.get("drawn by")) == entry.get("drawn by")
+            and not output_check.compare(
                 cell.outputs, versions[0], tags, entry, len(runs), cell.source
             )
-        ):
-            cell.outputs, entry["report"] = kept, report
+        )
+    for number, cell in enumerate(code_cells(notebook)):
+        if not agree:
+            kept, report, _ = output_check.clean(runs[0][number])
+            cell.outputs, cells[cell.id]["report"] = kept, report
         cell.outputs = images.smaller(cell.outputs)
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number + 1
         cell.execution_count = number + 1
-        if entry := {key: value for key, value in entry.items() if value}:
-            cells[cell.id] = entry
+    for name, entry in list(cells.items()):
+        cells[name] = {key: value for key, value in entry.items() if value}
+        if not cells[name]:
+            del cells[name]
     if problems:
         raise LessonError("\n".join(problems))
     notebook.metadata = METADATA
