@@ -92,11 +92,16 @@ def label(artist):
 def describe_lines(axes, place):
     """What the lines of some axes show; many lines of one kind are taken together."""
     import numpy as np
+    from matplotlib.lines import AxLine
 
     kinds, found = {}, {}
     for line in axes.lines:
         style = f"{colour(line)} {line.get_linestyle()} {line.get_marker()}"
-        kinds.setdefault(f"{label(line)} ({style})", []).append(line.get_xydata())
+        points = line.get_xydata()
+        if isinstance(line, AxLine):  # by a point and a slope, or by two points
+            start, slope = np.array(line.get_xy1()), line.get_slope()
+            points = [start, line.get_xy2() if slope is None else start + [1, slope]]
+        kinds.setdefault(f"{label(line)} ({style})", []).append(points)
     number = 0
     for kind, lines in kinds.items():
         if len(lines) > LINES_APART:
@@ -124,9 +129,10 @@ def describe_figure(figure):
         found["figure, texts"] = " | ".join(filter(None, outer))
     for number, axes in enumerate(figure.axes, start=1):
         place = f"axes {number}"
-        found[f"{place}, labels"] = " | ".join(
-            [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
-        )
+        titles = [axes.get_title(loc) for loc in ["left", "center", "right"]]
+        title = " ".join(filter(None, titles))
+        labels = [title, axes.get_xlabel(), axes.get_ylabel()]
+        found[f"{place}, labels"] = " | ".join(labels)
         for name, axis in axes._axis_map.items():
             ticks = [tick.get_text() for tick in axis.get_ticklabels()]
             low, high = axis.get_view_interval()
