@@ -100,7 +100,8 @@ def describe_lines(axes, place):
         points = line.get_xydata()
         if isinstance(line, AxLine):  # by a point and a slope, or by two points
             start, slope = np.array(line.get_xy1()), line.get_slope()
-            points = [start, line.get_xy2() if slope is None else start + [1, slope]]
+            end = line.get_xy2() if slope is None else start + np.array([1, slope])
+            points = np.array([start, end])
         kinds.setdefault(f"{label(line)} ({style})", []).append(points)
     number = 0
     for kind, lines in kinds.items():
