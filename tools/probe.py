@@ -50,7 +50,7 @@ def describe(values):
     for name, number in numbers.items():
         # What is 0 but for rounding differs from one machine to the next.
         number = 0.0 if abs(number) < 1e-9 * scale else number
-        parts.append(f"{name} {number:.{DIGITS}g}")
+        parts.append(f"{name} {number:#.{DIGITS}g}")
     return ", ".join(parts)
 
 
@@ -138,7 +138,7 @@ def describe_figure(figure):
             ticks = [tick.get_text() for tick in axis.get_ticklabels()]
             low, high = axis.get_view_interval()
             key = f"{place}, {name} axis"
-            found[key] = f"{axis.get_scale()}, from {low:.6g} to {high:.6g}"
+            found[key] = f"{axis.get_scale()}, from {low:#.6g} to {high:#.6g}"
             found[f"{key}, ticks"] = " | ".join(ticks)
         if legend := axes.get_legend():
             texts = [legend.get_title(), *legend.get_texts()]
