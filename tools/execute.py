@@ -324,10 +324,6 @@ def record(path, notebook, runs):
             if output.output_type == "execute_result":
                 output.execution_count = number + 1
         cell.execution_count = number + 1
-    for name, entry in list(cells.items()):
-        cells[name] = {key: value for key, value in entry.items() if value}
-        if not cells[name]:
-            del cells[name]
     if problems:
         raise LessonError("\n".join(problems))
     notebook.metadata = METADATA
@@ -335,8 +331,13 @@ def record(path, notebook, runs):
         "made_from": made_from(path, notebook),
         "shown": shown(notebook),
         "runs": len(runs),
-        "cells": cells,
+        "cells": _filled({name: _filled(entry) for name, entry in cells.items()}),
     }
+
+
+def _filled(entries):
+    """The entries that hold something."""
+    return {key: value for key, value in entries.items() if value}
 
 
 def record_text(entries):
