@@ -255,6 +255,16 @@ def band(axes, level="89 %"):
             lambda axes: axes.axvline(2.0), lambda axes: axes.axvline(2.1), id="line"
         ),
         pytest.param(
+            lambda axes: axes.axline((0, 0), slope=1),
+            lambda axes: axes.axline((0, 0), slope=1.1),
+            id="slope of a line",
+        ),
+        pytest.param(
+            lambda axes: axes.set_title("men", loc="left"),
+            lambda axes: axes.set_title("women", loc="left"),
+            id="title",
+        ),
+        pytest.param(
             lambda axes: axes.scatter(X, X**2),
             lambda axes: axes.scatter(X, np.roll(X**2, 1)),
             id="shifted by one group",

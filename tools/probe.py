@@ -50,7 +50,7 @@ def describe(values):
     for name, number in numbers.items():
         # What is 0 but for rounding differs from one machine to the next.
         number = 0.0 if abs(number) < 1e-9 * scale else number
-        parts.append(f"{name} {number:.{DIGITS}g}")
+        parts.append(f"{name} {number:#.{DIGITS}g}")
     return ", ".join(parts)
 
 
@@ -92,11 +92,17 @@ def label(artist):
 def describe_lines(axes, place):
     """What the lines of some axes show; many lines of one kind are taken together."""
     import numpy as np
+    from matplotlib.lines import AxLine
 
     kinds, found = {}, {}
     for line in axes.lines:
         style = f"{colour(line)} {line.get_linestyle()} {line.get_marker()}"
-        kinds.setdefault(f"{label(line)} ({style})", []).append(line.get_xydata())
+        points = line.get_xydata()
+        if isinstance(line, AxLine):  # by a point and a slope, or by two points
+            start, slope = np.array(line.get_xy1()), line.get_slope()
+            end = line.get_xy2() if slope is None else start + np.array([1, slope])
+            points = np.array([start, end])
+        kinds.setdefault(f"{label(line)} ({style})", []).append(points)
     number = 0
     for kind, lines in kinds.items():
         if len(lines) > LINES_APART:
@@ -124,14 +130,15 @@ def describe_figure(figure):
         found["figure, texts"] = " | ".join(filter(None, outer))
     for number, axes in enumerate(figure.axes, start=1):
         place = f"axes {number}"
-        found[f"{place}, labels"] = " | ".join(
-            [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
-        )
+        titles = [axes.get_title(loc) for loc in ["left", "center", "right"]]
+        title = " ".join(filter(None, titles))
+        labels = [title, axes.get_xlabel(), axes.get_ylabel()]
+        found[f"{place}, labels"] = " | ".join(labels)
         for name, axis in axes._axis_map.items():
             ticks = [tick.get_text() for tick in axis.get_ticklabels()]
             low, high = axis.get_view_interval()
             key = f"{place}, {name} axis"
-            found[key] = f"{axis.get_scale()}, from {low:.6g} to {high:.6g}"
+            found[key] = f"{axis.get_scale()}, from {low:#.6g} to {high:#.6g}"
             found[f"{key}, ticks"] = " | ".join(ticks)
         if legend := axes.get_legend():
             texts = [legend.get_title(), *legend.get_texts()]
