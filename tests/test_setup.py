@@ -197,7 +197,7 @@ def test_kernels_are_compiled_in_the_background_and_nothing_depends_on_it(course
     wait_for(course.root / "warm-ran")
     time.sleep(0.2)
     (call,) = course.ran("warm")
-    assert re.match(r"tools/warm.py --kernels +[1-9]", call), "its niceness is above 0"
+    assert re.match(r"tools/warm.py --shared +[1-9]", call), "its niceness is above 0"
     course.set_up()
     assert len(course.ran("warm")) == 1
 

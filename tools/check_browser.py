@@ -53,7 +53,7 @@ SLOWER = 4  # times, the processor of a first visit
 SECONDS = 1.5
 TOO_LONG = 1.5  # times as long is a fault: less may be the machine's
 BYTES = 1_500_000  # of a page read to its end, uncompressed
-AGAIN = 4  # times, a figure just over its limit is measured
+AGAIN = 4  # times, a figure over its limit is measured
 QUIET = 300  # ms without a change: the first visit is over
 LINE = [60, 80]  # characters in a full line of prose, on average
 FULL_LINES = 8  # of prose, for that average to be taken
@@ -297,29 +297,29 @@ class Checker:
     async def judge(self, page):
         """Compare the figures of a first visit with their limits.
 
-        Figures less than twice over may be due to the page beside it: measured again, alone.
+        What is over its limit may be due to the page beside it: it is measured again, alone.
         """
         figures = self.figures[page]
 
-        def near(key, limit):
-            return limit < (figures[key] or 0) < 2 * limit
+        def over(key, limit):
+            return (figures[key] or 0) > limit
 
         for _ in range(AGAIN):
-            if near("shift", SHIFT) or near("seconds", SECONDS):
+            if over("shift", SHIFT) or over("seconds", SECONDS):
                 async with self.first_visit(page, "desktop", DESKTOP) as tab:
                     for key in ("shift", "seconds"):
                         figures[key] = min(
                             figures[key], tab.first[key], key=lambda x: x or 0
                         )
-            if near("phone shift", SHIFT):
+            if over("phone shift", SHIFT):
                 async with self.first_visit(page, "phone", PHONE) as tab:
                     figures["phone shift"] = min(
                         figures["phone shift"], tab.first["shift"]
                     )
         for key, mode in (("shift", "desktop"), ("phone shift", "phone")):
-            if figures[key] > SHIFT:
+            if over(key, SHIFT):
                 self.add(page, mode, [("shift", f"{figures[key]:.3f}")])
-        if (figures["seconds"] or 0) > SECONDS * TOO_LONG:
+        if over("seconds", SECONDS * TOO_LONG):
             self.add(page, "desktop", [("slow", f"{figures['seconds']:.1f} s")])
         if figures["bytes"] > BYTES:
             size, scripts = (figures[key] / 1e6 for key in ("bytes", "scripts"))

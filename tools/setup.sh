@@ -211,4 +211,4 @@ rm -rf .venv/tmp .venv/log .venv/maker .venv.old
 unset TMPDIR
 
 # What the first imports and the first fit would wait for is compiled in the background.
-nohup nice .venv/bin/python tools/warm.py --kernels </dev/null >/dev/null 2>&1 &
+nohup nice .venv/bin/python tools/warm.py --shared </dev/null >/dev/null 2>&1 &

@@ -1,16 +1,19 @@
 """Run lessons beforehand, so that in class every model comes from the cache.
 
     python tools/warm.py [DAY ...]   run every lesson of these days, or of all, twice; store nothing
-    python tools/warm.py --kernels   compile only what most formulas with two predictors share
+    python tools/warm.py --shared    compile only what lessons share: products in most formulas
+                                     with two predictors, and the packages' own code
 
 For each lesson it prints the seconds of the first run and of the second, which is what the class
-will wait. The set-up runs `--kernels` in the background; it ends when its environment is removed.
+will wait. The set-up runs `--shared` in the background; it ends when its environment is removed.
 """
 
 import argparse
+import compileall
 import os
 import re
 import sys
+import sysconfig
 import threading
 import time
 from pathlib import Path
@@ -64,14 +67,11 @@ def leave_with_environment():
 def compile_kernels():
     """Multiply a matrix and its transpose by a column, as Bambi's linear predictors do.
 
-    PyTensor compiles a product once for each layout of the matrix and caches it on disk. The
-    imports are here because Python, too, stores what it compiles of them.
+    PyTensor compiles a product once for each layout of the matrix and caches it on disk. Bambi is
+    imported because Matplotlib, too, stores the list of fonts that it makes at its first import.
     """
-    threading.Thread(target=leave_with_environment, daemon=True).start()
     import bambi  # noqa: F401
     import numpy as np
-    import numpyro  # noqa: F401
-    import nutpie  # noqa: F401
     import pytensor
     import pytensor.tensor as pt
 
@@ -84,13 +84,23 @@ def compile_kernels():
             product(np.ones((matrix.type.shape[1], 1)))
 
 
+def compile_packages():
+    """Store the packages' code as Python compiles it, also where it is told not to.
+
+    With PYTHONDONTWRITEBYTECODE set, the kernel of every lesson would compile all that it imports.
+    """
+    compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("days", nargs="*", metavar="DAY", help="such as 3; else all")
-    parser.add_argument("--kernels", action="store_true", help="see above")
+    parser.add_argument("--shared", action="store_true", help="see above")
     arguments = parser.parse_args()
-    if arguments.kernels:
+    if arguments.shared:
+        threading.Thread(target=leave_with_environment, daemon=True).start()
         compile_kernels()
+        compile_packages()
         return
     lessons = []
     for day in arguments.days or ["*"]:
