@@ -410,6 +410,27 @@ def test_an_alarm_counts_if_every_run_raises_it():
     assert output_check.confirmed(text, [[]]) == text
 
 
+DIVERGED = (
+    "There was 1 divergence after tuning. Increase `target_accept` or reparameterize."
+)
+
+
+def test_a_verdict_on_a_fit_counts_if_every_run_gives_it():
+    def look(verdict, *others, tags=("mcmc",)):
+        fresh = [stream(f"problems: {verdict}\n2.40"), *others]
+        return output_check.compare([stream("problems: False\n2.40")], fresh, tags)
+
+    good, bad = look("False"), look("True", stream(DIVERGED, "stderr"))
+    assert good == []
+    assert len(bad) == 2, "the verdict, and the warning"
+    assert output_check.confirmed(bad, [bad, bad]) == bad
+    assert output_check.confirmed(bad, [bad, good]) == []
+    without_draws = look("True", stream(DIVERGED, "stderr"), tags=())
+    assert output_check.confirmed(without_draws, [good]) == without_draws
+    other_warning = look("False", stream("RuntimeWarning: overflow", "stderr"))
+    assert output_check.confirmed(other_warning, [good]) == other_warning
+
+
 def test_false_alarms_are_as_rare_as_promised(monkeypatch):
     """A lower bound, so that alarms can be counted: about those of Student's t, once and twice."""
     monkeypatch.setattr(output_check, "BOUND", 3)

@@ -166,13 +166,18 @@ def run(path, shift=0):
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise LessonError(f"a cell failed (seeds moved by {shift})\n{error}") from None
-    for number, cell in enumerate(code_cells(notebook)):
-        _, _, warnings = output_check.clean(cell.outputs)
-        if warnings and "shows-failure" not in cell.metadata.get("tags", []):
-            raise LessonError(
-                f"code cell {number} (id {cell.id}) warns; remove the cause:\n{warnings}"
-            )
     return notebook
+
+
+def refuse_warnings(notebook, runs):
+    """Raise LessonError if a cell warns in any run, unless it is there to show a failure."""
+    for number, cell in enumerate(code_cells(notebook)):
+        for outputs in runs:
+            _, _, warnings = output_check.clean(outputs[number])
+            if warnings and "shows-failure" not in cell.metadata.get("tags", []):
+                raise LessonError(
+                    f"code cell {number} (id {cell.id}) warns; remove the cause:\n{warnings}"
+                )
 
 
 def kept_run(path, number):
@@ -383,12 +388,14 @@ def execute(path, draft):
     with ProcessPoolExecutor(WORKERS, NEW_PROCESS) as pool:
         first = range(1) if draft else RECORDED[:2]
         runs = list(pool.map(kept_run, [path] * len(first), first))
+        refuse_warnings(notebook, runs)
         if not draft and any(
             spread_of(cell, versions)[0]
             for cell, *versions in zip(code_cells(notebook), *runs)
         ):
             others = RECORDED[2:]
             runs += pool.map(kept_run, [path] * len(others), others)
+            refuse_warnings(notebook, runs)
     entries = record(path, notebook, runs)
     if draft:
         entries["made_from"] = None

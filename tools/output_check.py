@@ -13,7 +13,7 @@ import difflib
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import probe
@@ -31,6 +31,14 @@ REASON = re.compile(r"# (?:NaN|inf|None): \S+")
 SWITCH = re.compile(
     r"^\s*#+\s*(?:NBVAL|PYTEST_VALIDATE)_\w+|^nbval-|^pytest-validate-|^raises-exception$"
 )
+
+# What draws decide, and another seed may put right: PyMC's warnings of a fit, and its verdict.
+OF_A_FIT = re.compile(
+    r"There (?:was|were) \d+ divergences? after tuning\..*"
+    r"|The (?:rhat statistic|effective sample size per chain) is .*"
+    r"|Chain \d+ reached the maximum tree depth\..*"
+)
+VERDICT = re.compile(r"\bproblems: (?:True|False)\b")
 
 # What samplers write to stderr when all is well. Anything else there is a warning to be removed.
 STEP = (
@@ -333,10 +341,6 @@ def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
         problems.append(
             f"the stored cell holds stderr: {stored_stderr!r}; run `make execute`"
         )
-    if fresh_stderr and "shows-failure" not in tags:
-        problems.append(
-            f"the cell now warns: {fresh_stderr!r}; remove the cause of the warning"
-        )
     if any(output["output_type"] == "error" for output in stored):
         problems.append(
             "the stored output is an error; mend the cell and run `make execute`"
@@ -356,10 +360,15 @@ def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
                     f"it belongs there: `# NaN: ...`"
                 )
     problems = [Problem(problem) for problem in problems]
+    if fresh_stderr and "shows-failure" not in tags:
+        problems.append(_warning(fresh_stderr, tags))
     old, new = (
         [f for f in side if not _depends_on_luck(f, tags, spread)]
         for side in (old, new)
     )
+    if "mcmc" in tags:
+        problems += _verdict_differences(old, new)
+        old, new = ([_without_verdict(f) for f in side] for side in (old, new))
     if words(old) != words(new):
         return problems + _text_differences(old, new)
     for before, after in zip(numbers(old), numbers(new)):
@@ -370,6 +379,30 @@ def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
             Problem("the layout differs (white space or markup); run `make execute`")
         )
     return problems
+
+
+def _warning(stderr, tags):
+    """The problem that a cell warns; in a cell of draws another seed may do without."""
+    message = f"the cell now warns: {stderr!r}; remove the cause of the warning"
+    of_a_fit = all(OF_A_FIT.fullmatch(line.strip()) for line in stderr.splitlines())
+    return Problem(message, ("warning",) if "mcmc" in tags and of_a_fit else None)
+
+
+def _verdict_differences(old, new):
+    """The verdicts on fits that are not as stored, where both outputs have one."""
+    return [
+        Problem(
+            f"{after.where}: stored {before.text!r}, fresh {after.text!r}",
+            (after.where, "verdict"),
+        )
+        for before, after in zip(old, new)
+        if before.text != after.text
+        and _without_verdict(before).text == _without_verdict(after).text
+    ]
+
+
+def _without_verdict(fragment):
+    return replace(fragment, text=VERDICT.sub("problems: ?", fragment.text))
 
 
 def _depends_on_luck(fragment, tags, spread):
