@@ -431,6 +431,16 @@ def test_a_verdict_on_a_fit_counts_if_every_run_gives_it():
     assert output_check.confirmed(other_warning, [good]) == other_warning
 
 
+def test_nothing_is_recorded_of_a_cell_that_warns_with_any_seed():
+    runs = [[stream("2.40")], [stream("2.40"), stream(DIVERGED, "stderr")]]
+    assert (
+        f"warns; remove the cause:\n{DIVERGED}"
+        in execute.spread_of(new_code_cell(""), runs)[1]
+    )
+    on_purpose = new_code_cell("", metadata={"tags": ["shows-failure"]})
+    assert execute.spread_of(on_purpose, runs)[1] == []
+
+
 def test_false_alarms_are_as_rare_as_promised(monkeypatch):
     """A lower bound, so that alarms can be counted: about those of Student's t, once and twice."""
     monkeypatch.setattr(output_check, "BOUND", 3)

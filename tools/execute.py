@@ -169,17 +169,6 @@ def run(path, shift=0):
     return notebook
 
 
-def refuse_warnings(notebook, runs):
-    """Raise LessonError if a cell warns in any run, unless it is there to show a failure."""
-    for number, cell in enumerate(code_cells(notebook)):
-        for outputs in runs:
-            _, _, warnings = output_check.clean(outputs[number])
-            if warnings and "shows-failure" not in cell.metadata.get("tags", []):
-                raise LessonError(
-                    f"code cell {number} (id {cell.id}) warns; remove the cause:\n{warnings}"
-                )
-
-
 def kept_run(path, number):
     """The outputs of run `number` of a lesson: a list of outputs for each code cell.
 
@@ -246,13 +235,15 @@ def spread_of(cell, runs):
     """
     problems, spread = [], {}
     pieces = []
+    failing = "shows-failure" in cell.metadata.get("tags", [])
     for outputs in runs:
-        kept, report, _ = output_check.clean(outputs)
+        kept, report, warnings = output_check.clean(outputs)
+        if warnings and not failing:
+            problems.append(f"warns; remove the cause:\n{warnings}")
         pieces.append({f.where: f for f in output_check.fragments(kept, report)})
     orders = {tuple(found) for found in pieces}
     if len(orders) > len({frozenset(order) for order in orders}):
         problems.append("the order of its lines or rows changes with the seed")
-    failing = "shows-failure" in cell.metadata.get("tags", [])
     for where in dict.fromkeys(where for found in pieces for where in found):
         versions = [found.get(where) for found in pieces]
         hidden = any(version and version.hidden for version in versions)
@@ -388,14 +379,14 @@ def execute(path, draft):
     with ProcessPoolExecutor(WORKERS, NEW_PROCESS) as pool:
         first = range(1) if draft else RECORDED[:2]
         runs = list(pool.map(kept_run, [path] * len(first), first))
-        refuse_warnings(notebook, runs)
-        if not draft and any(
-            spread_of(cell, versions)[0]
+        found = [
+            spread_of(cell, versions)
             for cell, *versions in zip(code_cells(notebook), *runs)
-        ):
+        ]
+        moved, wrong = any(s for s, _ in found), any(p for _, p in found)
+        if moved and not wrong:
             others = RECORDED[2:]
             runs += pool.map(kept_run, [path] * len(others), others)
-            refuse_warnings(notebook, runs)
     entries = record(path, notebook, runs)
     if draft:
         entries["made_from"] = None

@@ -334,7 +334,9 @@ def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
     spread = record.get("spread", {})
     stored, _, stored_stderr = clean(stored)
     fresh, report, fresh_stderr = clean(fresh)
-    problems = []
+    problems, warned = [], []
+    if fresh_stderr and "shows-failure" not in tags:
+        warned = [_warning(fresh_stderr, tags)]
     if any(SWITCH.search(text) for text in [*source.splitlines(), *tags]):
         problems.append("the check cannot be switched off: remove the comment or tag")
     if stored_stderr:
@@ -349,7 +351,7 @@ def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
         problems.append(
             "the stored output is empty, the fresh one is not; run `make execute`"
         )
-        return [Problem(problem) for problem in problems]
+        return [Problem(problem) for problem in problems] + warned
     old = fragments(stored, record.get("report"))
     new = fragments(fresh, report)
     if not REASON.search(source):
@@ -359,9 +361,7 @@ def compare(stored, fresh, tags=(), record=None, runs=1, source=""):
                     f"{fragment.where}: {found[0]} in the output; mend it, or say in the cell why "
                     f"it belongs there: `# NaN: ...`"
                 )
-    problems = [Problem(problem) for problem in problems]
-    if fresh_stderr and "shows-failure" not in tags:
-        problems.append(_warning(fresh_stderr, tags))
+    problems = [Problem(problem) for problem in problems] + warned
     old, new = (
         [f for f in side if not _depends_on_luck(f, tags, spread)]
         for side in (old, new)
