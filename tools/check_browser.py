@@ -13,10 +13,10 @@
     .venv/bin/uv run tools/check_browser.py --self-test     each fault of tests/browser/ is found
 
 uv makes a throw-away environment from the list above; the browser is the Chromium of the system.
-Every page is opened as a first visit on a desktop and on a phone with a processor four times
-slower, then looked at in light and dark, on paper, with the keyboard and without JavaScript. Some
-are opened from disk. The checks of a page are in check_browser.js. Any fault makes the exit
-status 1.
+Every page is opened as a first visit on a desktop and on a phone, with a processor as slow as
+that of an old phone whatever the machine, then looked at in light and dark, on paper, with the
+keyboard and without JavaScript. Some are opened from disk. The checks of a page are in
+check_browser.js. Any fault makes the exit status 1.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
@@ -47,13 +47,16 @@ TOOLS = Path(__file__).resolve().parent
 FIXTURES = TOOLS.parent / "tests" / "browser"
 
 SHIFT = 0.05  # layout shift of a first visit
-SLOWER = 4  # times, the processor of a first visit
+WORK = (
+    120  # ms, a fixed piece of work (checks.work) with the processor of a first visit
+)
 # To the last formula and font, at that speed: by the clock, or what the page's main thread took of
 # the processor until it was quiet, if that is less, as where other work delays the browser.
 SECONDS = 1.5
 TOO_LONG = 1.5  # times as long is a fault: less may be the machine's
 BYTES = 1_500_000  # of a page read to its end, uncompressed
-AGAIN = 4  # times, a figure over its limit is measured
+AGAIN = 4  # times, a figure that is a fault is measured
+PATIENCE = 150  # s for a page; after that it is opened once more, in another browser
 QUIET = 300  # ms without a change: the first visit is over
 LINE = [60, 80]  # characters in a full line of prose, on average
 FULL_LINES = 8  # of prose, for that average to be taken
@@ -160,8 +163,9 @@ def serve(site):
 class Checker:
     """A browser, the site in it, and the faults found so far: (page, mode, kind, element)."""
 
-    def __init__(self, browser, site, address):
-        self.browser, self.site, self.address = browser, site, address
+    def __init__(self, launch, site, address):
+        self.launch, self.site, self.address = launch, site, address
+        self.browser, self.slower = None, 1
         self.script = (TOOLS / "check_browser.js").read_text("utf-8")
         self.axe = (
             files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
@@ -171,8 +175,37 @@ class Checker:
     def add(self, page, mode, faults):
         self.faults += [(page, mode, kind, element) for kind, element in faults]
 
+    async def start(self):
+        """Open the browser, and find how much its processor must be slowed for a first visit."""
+        self.browser = await self.launch()
+        tab = await self.browser.new_page()
+        await tab.evaluate(self.script)
+        self.slower = max(1, WORK / await tab.evaluate("checks.work()"))
+        await tab.close()
+
+    async def patiently(self, page, look):
+        """Look at a page; if the browser does not answer, once more in a new one."""
+        for last in (False, True):
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await look(page)
+            except TimeoutError:
+                if last:
+                    fail(
+                        f"the browser gave up: {page} took more than {PATIENCE} s, twice."
+                    )
+                print(f"{page}: no answer in {PATIENCE} s, once more.", flush=True)
+                await self.start()
+
+    async def page(self, page):
+        """All that is looked at on one page."""
+        self.faults = [fault for fault in self.faults if fault[0] != page]
+        await self.desktop(page)
+        await self.phone(page)
+        await self.no_script(page)
+
     @asynccontextmanager
-    async def opened(self, address, name, mode, *, slower=1, **options):
+    async def opened(self, address, name, mode, *, slower=0, **options):
         """A new tab in a profile of its own, with what goes wrong in it put on record."""
         context = await self.browser.new_context(**options)
         tab = await context.new_page()
@@ -199,14 +232,14 @@ class Checker:
             "requestfailed", lambda request: record("request", f"failed: {request.url}")
         )
         tab.on("response", answered)
-        if slower > 1:
+        if slower:
             session = await context.new_cdp_session(tab)
             await session.send("Performance.enable", {"timeDomain": "threadTicks"})
             await session.send("Emulation.setCPUThrottlingRate", {"rate": slower})
             await tab.add_init_script(self.script + "\nchecks.watch();")
         try:
             await tab.goto(address, wait_until="load")
-            if slower > 1:
+            if slower:
                 await tab.evaluate("quiet => checks.settle(quiet)", QUIET)
                 metrics = (await session.send("Performance.getMetrics"))["metrics"]
                 spent = next(m["value"] for m in metrics if m["name"] == "TaskDuration")
@@ -218,10 +251,14 @@ class Checker:
                 await tab.evaluate(self.script)
             yield tab
         finally:
-            await context.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE / 10):
+                    await context.close()
 
     def first_visit(self, page, mode, options):
-        return self.opened(self.address + page, page, mode, slower=SLOWER, **options)
+        return self.opened(
+            self.address + page, page, mode, slower=self.slower, **options
+        )
 
     async def run(self, tab, page, mode, group, **options):
         self.add(
@@ -305,7 +342,7 @@ class Checker:
             return (figures[key] or 0) > limit
 
         for _ in range(AGAIN):
-            if over("shift", SHIFT) or over("seconds", SECONDS):
+            if over("shift", SHIFT) or over("seconds", SECONDS * TOO_LONG):
                 async with self.first_visit(page, "desktop", DESKTOP) as tab:
                     for key in ("shift", "seconds"):
                         figures[key] = min(
@@ -356,9 +393,7 @@ class Checker:
         first = {page.rpartition("/")[0]: page for page in reversed(pages)}
         for page in first.values():
             address = (self.site / page).as_uri()
-            async with self.opened(
-                address, page, "from disk", slower=1, **DESKTOP
-            ) as tab:
+            async with self.opened(address, page, "from disk", **DESKTOP) as tab:
                 await tab.evaluate("quiet => checks.settle(quiet)", QUIET)
 
     async def site_wide(self, pages):
@@ -377,23 +412,23 @@ async def check(site):
         pages.put_nowait(page)
     server, address = serve(site)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox"]
+        launch = functools.partial(
+            playwright.chromium.launch,
+            executable_path=executable,
+            args=["--no-sandbox"],
         )
-        checker = Checker(browser, site, address)
+        checker = Checker(launch, site, address)
+        await checker.start()
 
         async def work():
             while not pages.empty():
-                page = pages.get_nowait()
-                await checker.desktop(page)
-                await checker.phone(page)
-                await checker.no_script(page)
+                await checker.patiently(pages.get_nowait(), checker.page)
 
         await asyncio.gather(work(), work())
         for page in names:
-            await checker.judge(page)
+            await checker.patiently(page, checker.judge)
         await checker.site_wide(names)
-        await browser.close()
+        await checker.browser.close()
     server.shutdown()
     return checker.faults, dict(sorted(checker.figures.items()))
 
