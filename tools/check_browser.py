@@ -13,9 +13,9 @@
     .venv/bin/uv run tools/check_browser.py --self-test     each fault of tests/browser/ is found
 
 uv makes a throw-away environment from the list above; the browser is the Chromium of the system.
-Every page is opened as a first visit on a desktop and on a phone, with a processor as slow as
-that of an old phone whatever the machine, then looked at in light and dark, on paper, with the
-keyboard and without JavaScript. Some are opened from disk. The checks of a page are in
+Every page is opened as a first visit on a desktop and on a phone with a processor four times
+slower (less on a machine that is slow itself), then looked at in light and dark, on paper, with
+the keyboard and without JavaScript. Some are opened from disk. The checks of a page are in
 check_browser.js. Any fault makes the exit status 1.
 """
 
@@ -183,18 +183,18 @@ class Checker:
         self.slower = min(SLOWER, max(1, slower))
         await tab.close()
 
-    async def patiently(self, page, look):
-        """Look at a page; if the browser does not answer, once more in a new one."""
+    async def patiently(self, name, look, *what):
+        """Await look(*what); if the browser does not answer, once more in a new one."""
         for last in (False, True):
             try:
                 async with asyncio.timeout(PATIENCE):
-                    return await look(page)
+                    return await look(*what)
             except TimeoutError:
                 if last:
                     fail(
-                        f"the browser gave up: {page} took more than {PATIENCE} s, twice."
+                        f"the browser gave up: {name} took more than {PATIENCE} s, twice."
                     )
-                print(f"{page}: no answer in {PATIENCE} s, once more.", flush=True)
+                print(f"{name}: no answer in {PATIENCE} s, once more.", flush=True)
                 await self.start()
 
     async def page(self, page):
@@ -422,12 +422,13 @@ async def check(site):
 
         async def work():
             while not pages.empty():
-                await checker.patiently(pages.get_nowait(), checker.page)
+                page = pages.get_nowait()
+                await checker.patiently(page, checker.page, page)
 
         await asyncio.gather(work(), work())
         for page in names:
-            await checker.patiently(page, checker.judge)
-        await checker.site_wide(names)
+            await checker.patiently(page, checker.judge, page)
+        await checker.patiently("the search", checker.site_wide, names)
         await checker.browser.close()
     server.shutdown()
     return checker.faults, dict(sorted(checker.figures.items()))
