@@ -368,6 +368,12 @@ def weigh(cells):
     return Weight(words, lines, code, figures)
 
 
+def cell_source(lesson, cell):
+    """The code of one cell of a lesson, such as day4_glmm/17_basis_functions.ipynb, by its id."""
+    cells = nbformat.read(ROOT / lesson, as_version=4).cells
+    return next(node.source for node in cells if node.id == cell)
+
+
 def number_cells(nodes):
     """Yield each cell with its index, knowing which stand inside a gated solution."""
     in_solution = False

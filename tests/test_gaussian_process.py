@@ -1,14 +1,12 @@
 """The closed form and the waves as lesson 4.18 writes them by hand, against independent code."""
 
-from pathlib import Path
-
-import nbformat
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
+from lessons import cell_source
 
-LESSON = Path(__file__).parents[1] / "day4_glmm/18_gaussian_processes.ipynb"
+LESSON = "day4_glmm/18_gaussian_processes.ipynb"
 DATA = pd.DataFrame(
     {"time_ms": [2.0, 7.5, 7.5, 11.0, 30.0], "acceleration_g": [1.0, -20, 5, 40, -3]}
 )
@@ -18,10 +16,9 @@ SETTING = {"length_scale": 4.0, "amplitude": 30.0, "sigma": 9.0}
 
 def definitions(*cells):
     """What the functions of these cells of the lesson are, and nothing else of the cells."""
-    sources = {c.id: c.source for c in nbformat.read(LESSON, as_version=4).cells}
     found = {"np": np}
     for cell in cells:
-        parts = sources[cell].split("\n\n\n")
+        parts = cell_source(LESSON, cell).split("\n\n\n")
         exec("\n\n\n".join(part for part in parts if part.startswith("def ")), found)
     return found
 

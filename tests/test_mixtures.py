@@ -2,26 +2,22 @@
 
 from functools import cache
 from itertools import product
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from lessons import ROOT, cell_source
 from scipy import optimize, special, stats
 
-ROOT = Path(__file__).parents[1]
 NORMALS = "day5_mixtures/01_finite_mixtures.ipynb"
 CLASSES = "day5_mixtures/03_latent_classes.ipynb"
-FEW = np.array(
-    [52.0, 58.0, 61.0, 75.0, 83.0]
-)  # minutes: every allocation can be summed
+# minutes: every allocation can be summed
+FEW = np.array([52.0, 58.0, 61.0, 75.0, 83.0])
 DRAWS = 30_000
 
 
 def source(cell, lesson=NORMALS):
-    cells = nbformat.read(ROOT / lesson, as_version=4).cells
-    return next(c.source for c in cells if c.id == cell)
+    return cell_source(lesson, cell)
 
 
 def function(name, code):
@@ -37,15 +33,21 @@ def log_likelihood(theta, y):
     return np.log(parts.sum(axis=1)).sum()
 
 
-def em_ends(code):
-    """How far EM on the waits ends below the maximum, and the largest fall in a step."""
+@cache
+def best_of_waits():
+    """The waits, and the maximum of the log-likelihood."""
     y = pd.read_csv(ROOT / "data/faithful.csv")["wait"].to_numpy()
     best = optimize.minimize(
         lambda theta: -log_likelihood(theta, y), [0.5, 55, 80, 1.8, 1.8], tol=1e-10
     )
-    em = function("em", code)
-    path = em(y, [0.3, 0.7], [45, 90], [10, 12], n_steps=200)[3]
-    return -best.fun - path[-1], -np.diff(path).min()
+    return y, -best.fun
+
+
+def em_ends(code):
+    """How far EM on the waits ends below the maximum, and the largest fall in a step."""
+    y, best = best_of_waits()
+    path = function("em", code)(y, [0.3, 0.7], [45, 90], [10, 12], n_steps=200)[3]
+    return best - path[-1], -np.diff(path).min()
 
 
 def test_em_climbs_to_the_maximum():

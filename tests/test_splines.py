@@ -1,22 +1,19 @@
 """B-splines as lesson 4.17 writes them, against the libraries and another definition."""
 
-from pathlib import Path
-
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from formulae import design_matrices
+from lessons import cell_source
 from scipy.interpolate import BSpline
 
-LESSON = Path(__file__).parents[1] / "day4_glmm/17_basis_functions.ipynb"
+LESSON = "day4_glmm/17_basis_functions.ipynb"
 POINTS = np.random.default_rng(3).uniform(-2, 5, size=60).tolist()
 INNER = [-1.0, 0.25, 0.5, 2.0, 2.75]
 
 
 def source():
-    cells = nbformat.read(LESSON, as_version=4).cells
-    return next(cell.source for cell in cells if cell.id == "recursion")
+    return cell_source(LESSON, "recursion")
 
 
 def basis(code, points, inner, degree=3):

@@ -2,16 +2,15 @@
 
 import math
 import statistics
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import xarray as xr
+from lessons import cell_source
 from scipy import special
 
-LESSON = Path(__file__).parents[1] / "day4_glmm/10_judging_models_deeper.ipynb"
-OTHER = Path(__file__).parents[1] / "day1_bayes/08_out_of_sample.ipynb"
+LESSON = "day4_glmm/10_judging_models_deeper.ipynb"
+OTHER = "day1_bayes/08_out_of_sample.ipynb"
 # log-likelihoods: two chains of three draws, four observations
 MATRIX = [
     [[-1.0, -2.0, -0.5, -7.0], [-1.2, -2.0, -0.7, -3.0], [-0.8, -2.0, -0.1, -9.5]],
@@ -21,8 +20,7 @@ MATRIX = [
 
 def function(lesson, cell, name):
     """The function of a lesson, from the code of its cell."""
-    cells = {c.id: c.source for c in nbformat.read(lesson, as_version=4).cells}
-    definition = cells[cell].split("\n\n\n")[0]
+    definition = cell_source(lesson, cell).split("\n\n\n")[0]
     found = {"np": np, "xr": xr, "special": special}
     exec(definition, found)
     return found[name]
