@@ -649,7 +649,7 @@ def reuters_lda():
     import pandas as pd
 
     program = """
-import logging, sys
+import logging
 import lda, lda.datasets
 logging.disable(logging.CRITICAL)
 counts = lda.datasets.load_reuters()

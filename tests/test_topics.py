@@ -41,14 +41,18 @@ def tables(topics):
     return in_document, of_word
 
 
+def sequential(in_document, of_word):
+    """Log joint probability of words and topics, token by token."""
+    rows = [dirichlet_multinomial(row, ALPHA) for row in in_document]
+    columns = [dirichlet_multinomial(column, ETA) for column in of_word.T]
+    return sum(rows) + sum(columns)
+
+
 def exact():
     """Posterior probability of each of the 32 allocations, from the sequential probabilities."""
     weights = {}
     for topics in product([0, 1], repeat=len(WORDS)):
-        in_document, of_word = tables(topics)
-        rows = [dirichlet_multinomial(row, ALPHA) for row in in_document]
-        columns = [dirichlet_multinomial(column, ETA) for column in of_word.T]
-        weights[topics] = np.exp(sum(rows) + sum(columns))
+        weights[topics] = np.exp(sequential(*tables(topics)))
     total = sum(weights.values())
     return {topics: weight / total for topics, weight in weights.items()}
 
@@ -90,8 +94,5 @@ def test_altered_gibbs_is_found(term, altered):
 def test_log_joint_is_the_sum_of_the_sequential_probabilities():
     log_joint = functions(cell_source(LESSON, "sweep"))["log_joint"]
     for topics in product([0, 1], repeat=len(WORDS)):
-        in_document, of_word = tables(topics)
-        rows = [dirichlet_multinomial(row, ALPHA) for row in in_document]
-        columns = [dirichlet_multinomial(column, ETA) for column in of_word.T]
-        found = log_joint(in_document, of_word, ALPHA, ETA)
-        assert found == pytest.approx(sum(rows) + sum(columns), abs=1e-10)
+        found = log_joint(*tables(topics), ALPHA, ETA)
+        assert found == pytest.approx(sequential(*tables(topics)), abs=1e-10)
